@@ -56,5 +56,6 @@ def quality(found: Predictions, *, teacher: np.ndarray | None) -> Quality:
     return {
         name: Measurement(metric.compute(found, classes), metric.standard_error(found, classes))
         for name, metric in metrics().items()
-        if teacher is not None or not metric.uses_teacher
+        if (teacher is not None or not metric.uses_teacher)
+        and (found.ranks is not None or not metric.uses_ranks)
     }

@@ -1,11 +1,13 @@
 """The file of a network's predictions for the images of a part. NumPy can read it.
 
-`predictions.npz` contains three arrays for each measured part (`validation`, `test`), in the order
+`predictions.npz` contains four arrays for each measured part (`validation`, `test`), in the order
 of the part's images, [images]:
 
 {part}_labels       the true class
 {part}_classes      the predicted class
 {part}_confidence   the predicted class's probability, 0..1, float32
+{part}_ranks        the number of classes with a higher logit than the true one; files of older
+                    versions do not have this array
 
 In a study's artifacts, each network's own folder contains its predictions for the validation part.
 The test part is measured after these folders are complete, so its predictions are in
@@ -31,7 +33,7 @@ TEACHER = "teacher"
 """The name of the teacher's folder in a study's artifacts."""
 PARTS = ("validation", "test")
 _TESTED = "tested"
-_ARRAYS = ("labels", "classes", "confidence")
+_ARRAYS, _RANKS = ("labels", "classes", "confidence"), "ranks"
 # Far above the 21,843 classes of the largest labelled image data sets.
 _MOST_CLASSES = 2**20
 
@@ -44,6 +46,8 @@ def write_predictions(path: Path, parts: Mapping[str, Predictions]) -> None:
         arrays[f"{part}_labels"] = found.labels.astype(smallest)
         arrays[f"{part}_classes"] = found.classes.astype(smallest)
         arrays[f"{part}_confidence"] = found.confidence
+        if found.ranks is not None:
+            arrays[f"{part}_ranks"] = found.ranks.astype(np.min_scalar_type(found.ranks.max()))
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
@@ -54,7 +58,8 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
         ArtifactError: the file is missing or damaged.
     """
     try:
-        arrays = read_npz(path, [f"{part}_{name}" for part in PARTS for name in _ARRAYS])
+        names = (*_ARRAYS, _RANKS)
+        arrays = read_npz(path, [f"{part}_{name}" for part in PARTS for name in names])
         found = {part: _part(arrays, part) for part in PARTS if f"{part}_classes" in arrays}
     except (OSError, ValueError, LookupError) as error:
         raise ArtifactError(f"the predictions in {path} can't be read: {error}") from error
@@ -97,10 +102,14 @@ def _part(arrays: Mapping[str, NDArray[np.generic]], part: str) -> Predictions:
         raise ValueError(f"the arrays of {part} must have the same length")
     if confidence.dtype.kind != "f" or not (_are_classes(labels) and _are_classes(classes)):
         raise ValueError(f"the arrays of {part} must contain class numbers and probabilities")
+    ranks = arrays.get(f"{part}_{_RANKS}")
+    if ranks is not None and not (ranks.shape == labels.shape and _are_classes(ranks)):
+        raise ValueError(f"the ranks of {part} must be whole numbers, one for each image")
     return Predictions(
         labels=labels.astype(np.int64),
         classes=classes.astype(np.int64),
         confidence=confidence.astype(np.float32),
+        ranks=None if ranks is None else ranks.astype(np.int64),
     )
 
 

@@ -33,6 +33,7 @@ class Metric:
             and `worst` must be finite.
         compute: returns the value.
         standard_error: returns the standard error of the value, in the metric's unit; 0 or more.
+        uses_ranks: whether `compute` uses `Predictions.ranks`, which may be unknown.
         uses_teacher: whether `compute` uses the teacher's classes; if so, a score with another
             teacher is not reused.
         format: converts a value to text for people.
@@ -54,6 +55,7 @@ class Metric:
     best: float = 1.0
     worst: float = 0.0
     uses_teacher: bool = True
+    uses_ranks: bool = False
     format: Callable[[float], str] = "{:.2%}".format
     version: int = 1
     interval: Interval | None = None

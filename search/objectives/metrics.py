@@ -13,6 +13,9 @@ from search.objectives.predictions import Predictions
 from spaces.names import expected
 from spaces.plugins import PluginError, plugin_entries
 
+# Draws of a bootstrap.
+_DRAWS = 200
+
 
 def wilson_interval(share: float, images: int) -> tuple[float, float]:
     """Return the 95% confidence interval of a share that was observed on `images` images.
@@ -51,6 +54,57 @@ def _balanced_accuracy_error(found: Predictions, teacher: NDArray[np.int64]) -> 
     # The classes are independent, so the variances of their recalls add up.
     recalls, counts = _recalls(found)
     return float(math.sqrt((recalls * (1 - recalls) / counts).sum()) / len(counts))
+
+
+def _macro_f1(found: Predictions, teacher: NDArray[np.int64]) -> float:
+    scores, _ = _f1_scores(found)
+    return float(scores.mean())
+
+
+def _macro_f1_error(found: Predictions, teacher: NDArray[np.int64]) -> float:
+    """Return the error by the delta method: each image's influence on the mean, squared."""
+    scores, totals = _f1_scores(found, keep_empty=True)
+    labels, classes = found.labels, found.classes
+    influence = 2 * found.right / totals[labels]
+    influence -= scores[labels] / totals[labels] + scores[classes] / totals[classes]
+    return float(np.sqrt((influence**2).sum()) / (totals > 0).sum())
+
+
+def _f1_scores(
+    found: Predictions, *, keep_empty: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return each class's F1 score, and the number of its images and of its predictions together.
+
+    A class with neither images nor predictions is left out, as scikit-learn does, unless
+    `keep_empty` keeps it with a score of 0.
+    """
+    length = int(max(found.labels.max(), found.classes.max())) + 1
+    totals = np.bincount(found.labels, minlength=length)
+    totals = totals + np.bincount(found.classes, minlength=length)
+    right = np.bincount(found.labels[found.right], minlength=length)
+    scores = 2 * right / np.maximum(totals, 1)
+    return (scores, totals) if keep_empty else (scores[totals > 0], totals[totals > 0])
+
+
+def _top5_accuracy(found: Predictions, teacher: NDArray[np.int64]) -> float:
+    assert found.ranks is not None
+    return float((found.ranks < 5).mean())
+
+
+def _top5_accuracy_error(found: Predictions, teacher: NDArray[np.int64]) -> float:
+    return _error_of_share(_top5_accuracy(found, teacher), len(found.labels))
+
+
+def _worst_class_recall(found: Predictions, teacher: NDArray[np.int64]) -> float:
+    recalls, _ = _recalls(found)
+    return float(recalls.min())
+
+
+def _worst_class_recall_error(found: Predictions, teacher: NDArray[np.int64]) -> float:
+    """Return the error by a parametric bootstrap: another class may be the worst by chance."""
+    recalls, counts = _recalls(found)
+    draws = np.random.default_rng(0).binomial(counts, recalls, (_DRAWS, len(counts)))
+    return float((draws / counts).min(axis=1).std())
 
 
 def _recalls(found: Predictions) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -92,8 +146,35 @@ BALANCED_ACCURACY = Metric(
     standard_error=_balanced_accuracy_error,
     uses_teacher=False,
 )
+MACRO_F1 = Metric(
+    name="macro_f1",
+    label="macro F1",
+    description="the mean over all classes of the harmonic mean of precision and recall",
+    compute=_macro_f1,
+    standard_error=_macro_f1_error,
+    uses_teacher=False,
+)
+WORST_CLASS_RECALL = Metric(
+    name="worst_class_recall",
+    label="worst recall",
+    description="the smallest share, of all classes, of a class's images that is predicted "
+    "correctly",
+    compute=_worst_class_recall,
+    standard_error=_worst_class_recall_error,
+    uses_teacher=False,
+)
+TOP5_ACCURACY = Metric(
+    name="top5_accuracy",
+    label="top-5 accuracy",
+    description="the share of images whose class is among the five most probable ones",
+    compute=_top5_accuracy,
+    standard_error=_top5_accuracy_error,
+    uses_teacher=False,
+    uses_ranks=True,
+    interval=wilson_interval,
+)
 
-_OWN = (ACCURACY, AGREEMENT, BALANCED_ACCURACY)
+_OWN = (ACCURACY, AGREEMENT, BALANCED_ACCURACY, MACRO_F1, WORST_CLASS_RECALL, TOP5_ACCURACY)
 
 
 @cache

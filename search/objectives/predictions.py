@@ -15,11 +15,14 @@ class Predictions:
         labels: the true classes, [images], int64.
         classes: the predicted classes, [images], int64.
         confidence: the predicted probabilities of these classes, [images], float32, 0 to 1.
+        ranks: the number of classes with a higher logit than the true class, [images], int64; None
+            if it is unknown.
     """
 
     labels: NDArray[np.int64]
     classes: NDArray[np.int64]
     confidence: NDArray[np.float32]
+    ranks: NDArray[np.int64] | None = None
 
     @classmethod
     def of_logits(cls, logits: NDArray[np.floating], labels: NDArray[np.int64]) -> Self:
@@ -29,6 +32,7 @@ class Predictions:
             labels=labels,
             classes=logits.argmax(axis=1).astype(np.int64),
             confidence=(1 / above.sum(axis=1)).astype(np.float32),
+            ranks=(logits > np.take_along_axis(logits, labels[:, None], axis=1)).sum(axis=1),
         )
 
     @property

@@ -72,13 +72,8 @@ def predictions_of(
         image_size: the size of the images; None is that of the data set.
     """
     network.eval()
-    classes, confidence = [], []
-    for batch in part.batches(_BATCH, device=device, image_size=image_size):
-        logits = network(normalize(batch.images, dataset.info.mean, dataset.info.std)).float()
-        classes.append(logits.argmax(dim=1).cpu())
-        confidence.append(logits.softmax(dim=1).amax(dim=1).cpu())
-    return Predictions(
-        labels=part.labels,
-        classes=torch.cat(classes).numpy(),
-        confidence=torch.cat(confidence).numpy(),
-    )
+    logits = [
+        network(normalize(batch.images, dataset.info.mean, dataset.info.std)).float()
+        for batch in part.batches(_BATCH, device=device, image_size=image_size)
+    ]
+    return Predictions.of_logits(torch.cat(logits).cpu().numpy(), part.labels)

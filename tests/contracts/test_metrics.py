@@ -7,15 +7,21 @@ from search.objectives.metric import Metric
 from search.objectives.metrics import metrics
 from search.objectives.predictions import Predictions
 
+CLASSES = 10
+
 ALL = pytest.mark.parametrize("metric", metrics().values(), ids=list(metrics()))
 
 
 def _predictions(*, right: float, seed: int = 0, images: int = 300) -> Predictions:
     draw = np.random.default_rng(seed)
-    labels = draw.integers(0, 5, images)
-    wrong = (labels + draw.integers(1, 5, images)) % 5
-    classes = np.where(draw.random(images) < right, labels, wrong)
-    return Predictions(labels=labels, classes=classes, confidence=np.full(images, 1.0, np.float32))
+    labels = draw.integers(0, CLASSES, images)
+    away = np.where(draw.random(images) < right, 0, draw.integers(1, CLASSES, images))
+    return Predictions(
+        labels=labels,
+        classes=(labels + away) % CLASSES,
+        confidence=np.full(images, 1.0, np.float32),
+        ranks=away,
+    )
 
 
 @ALL

@@ -4,9 +4,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from sklearn.metrics import f1_score
 
 from search.objectives.limits import SIZE
-from search.objectives.metrics import ACCURACY, BALANCED_ACCURACY, wilson_interval
+from search.objectives.metrics import (
+    ACCURACY,
+    BALANCED_ACCURACY,
+    MACRO_F1,
+    TOP5_ACCURACY,
+    WORST_CLASS_RECALL,
+    wilson_interval,
+)
 from search.objectives.predictions import Predictions
 from tests.measured import LOSS
 from tests.messages import naming
@@ -40,6 +48,30 @@ def test_the_error_of_balanced_accuracy_is_that_of_a_mean_of_shares() -> None:
         values.append(BALANCED_ACCURACY.compute(found, labels))
         errors.append(error(found, labels))
     assert np.mean(errors) == pytest.approx(np.std(values), rel=0.1)
+
+
+def test_macro_f1_is_scikit_learns() -> None:
+    draw = np.random.default_rng(0)
+    # Class 3 is never predicted, class 4 has no image, class 6 has neither.
+    labels = draw.choice([0, 1, 2, 3, 5], 200)
+    classes = draw.choice([0, 1, 2, 4, 5], 200)
+    expected = f1_score(labels, classes, average="macro", zero_division=0)
+    assert MACRO_F1.compute(_found(labels.tolist(), classes.tolist()), labels) == (
+        pytest.approx(expected)
+    )
+
+
+def test_the_worst_recall_is_that_of_the_worst_class_that_has_images() -> None:
+    found = _found([0, 0, 0, 0, 2, 2], [0, 0, 0, 1, 2, 0])
+    assert WORST_CLASS_RECALL.compute(found, found.labels) == 0.5
+
+
+def test_the_top_five_are_those_with_the_highest_logits() -> None:
+    logits = np.arange(10.0)[None, ::-1].repeat(10, axis=0)  # class 0 has the highest
+    found = Predictions.of_logits(logits, np.arange(10))
+    assert TOP5_ACCURACY.compute(found, found.labels) == 0.5
+    assert found.ranks is not None
+    assert found.ranks.tolist() == list(range(10))
 
 
 @pytest.mark.parametrize(("right", "images"), [(0, 7), (7, 7), (180, 200), (9731, 10000)])
