@@ -16,8 +16,9 @@ import streamlit as st
 from dashboard.frames import axes_of, parameters_of, trial_frame, varying
 from dashboard.launch import STORE_VARIABLE
 from search.analysis.history import HistoryPoint, history
-from search.analysis.pareto import best, quality_of
-from search.analysis.recommend import Advice, advise
+from search.analysis.pareto import quality_of
+from search.analysis.ranking import Ranking
+from search.analysis.recommend import Advice, advice_or_refusal
 from search.analysis.savings import Savings, savings
 from search.errors import BadInput, DamagedRow
 from search.objectives.budget import Budget, stored_budget
@@ -168,7 +169,7 @@ def load_study(place: Place) -> StudyView:
         trials=trial_frame(trials, goal),
         axes=axes_of(trials),
         parameters=parameters_of(trials),
-        best=best(trials, budget, goal),
+        best=Ranking(trials, goal).best(budget),
     )
 
 
@@ -176,7 +177,7 @@ def load_study(place: Place) -> StudyView:
 def load_advice(place: Place) -> Advice | None:
     """Return the recommended student within the study's own budget, and its neighbours."""
     view = load_study(place)
-    return advise(view.records, view.budget, view.goal)
+    return advice_or_refusal(view.records, view.budget, view.goal)[0]
 
 
 @st.cache_resource(max_entries=500, show_spinner=False)
@@ -189,7 +190,7 @@ def load_best(place: Place) -> TrialRecord | None:
     """
     with _open(place.url) as store:
         record, trials = store.study(place.study), store.trials(place.study)
-    return best(trials, stored_budget(record.config), stored_goal(record.config))
+    return Ranking(trials, stored_goal(record.config)).best(stored_budget(record.config))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from search.analysis.finals import of_kind
-from search.analysis.pareto import best
+from search.analysis.ranking import Ranking
 from search.config.final_settings import FinalSettings
 from search.config.study import Study
 from search.pipeline.final_context import final_context, refit_context
@@ -148,5 +148,5 @@ class FinalRound:
     def _best(self) -> TrialRecord | None:
         """Return the best finalist; None if no finalist has a student within the budget."""
         study = self.study
-        student = best(self.store.trials(study.study), study.budget, study.goal)
+        student = Ranking(self.store.trials(study.study), study.goal).best(study.budget)
         return student if student is not None and student.kind is TrialKind.FINAL else None

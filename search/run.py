@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
-from search.analysis.pareto import chosen
+from search.analysis.ranking import Ranking
 from search.config.loader import dump_study
 from search.config.study import Study
 from search.files.filestore import FolderStore
@@ -60,7 +60,7 @@ def run_study(
         with recorded_run(study, store, claim, callback, refused=StudyState.FAILED):
             rename_journals(journal_of(store, claim.artifacts).waiting, callback.log)
             _search(study, claim, store, callback, heartbeat, allow_code=allow_code)
-    return chosen(store.trials(study.study), study.budget, study.goal)
+    return Ranking(store.trials(study.study), study.goal).chosen(study.budget)
 
 
 def resume_study(
@@ -99,7 +99,7 @@ def resume_study(
         with recorded_run(study, store, claim, callback, refused=_if_refused(record, store)):
             store.begin_run(name, activity=FIRST_ACTIVITY)
             _search(study, claim, store, callback, heartbeat, allow_code=allow_code)
-    return chosen(store.trials(name), study.budget, study.goal)
+    return Ranking(store.trials(name), study.goal).chosen(study.budget)
 
 
 def _prepare_resume(

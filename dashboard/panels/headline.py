@@ -13,6 +13,7 @@ from dashboard.charts.measures import (
 from dashboard.panels.messages import show_text
 from dashboard.queries import StudyView
 from search.objectives.goal import Goal
+from search.objectives.metric import DEVIATIONS_95
 from search.records import (
     Quality,
     StudyRecord,
@@ -81,7 +82,9 @@ def show_measures(trial: TrialRecord, teacher: TeacherRecord | None, goal: Goal)
             score = metric_measure(metric)
             if (value := score.of(trial.outcome)) is not None:
                 beside = _difference(score, value, score.of_quality(quality))
-                _show(score.title, score.label(value), beside)
+                error = trial.outcome.quality[metric.name].error
+                reach = f" ± {score.label(DEVIATIONS_95 * error)}" if error else ""
+                _show(score.title, score.label(value) + reach, beside)
         for measure in cost_measures().values():
             if (value := measure.of_cost(cost)) is not None:
                 theirs = None if teacher is None else measure.of_cost(teacher.cost)

@@ -17,6 +17,7 @@ from search.analysis.finals import kind_text
 from search.files.filestore import FolderStore
 from search.files.text import visible
 from search.objectives.budget import doubt_text
+from search.objectives.intervals import measured_text
 from search.objectives.limits import limits
 from search.objectives.metrics import metrics
 from search.objectives.units import format_duration
@@ -156,7 +157,7 @@ def measured_rows(trial: TrialRecord) -> dict[str, str]:
 
 def _metrics(quality: Quality, before: str) -> dict[str, str]:
     return {
-        f"{before}{metric.label}".capitalize(): metric.format(quality[name].value)
+        f"{before}{metric.label}".capitalize(): measured_text(metric, quality)
         for name, metric in metrics().items()
         if name in quality
     }

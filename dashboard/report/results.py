@@ -24,7 +24,6 @@ from dashboard.report.tables import (
     ReportTable,
     failure_table,
     finals_table,
-    metric_cell,
     no_op_table,
 )
 from search.analysis.history import history
@@ -34,6 +33,7 @@ from search.analysis.recommend import Advice, advice_or_refusal, reasons
 from search.analysis.savings import in_words, savings
 from search.objectives.budget import Budget, cost_texts, stored_budget
 from search.objectives.goal import Goal, stored_goal
+from search.objectives.intervals import measured_text
 from search.records import (
     Quality,
     StudyRecord,
@@ -164,7 +164,7 @@ def _metric_cards(
 ) -> list[tuple[str, str, str]]:
     """Return a label, the student's and the teacher's value of the metric and those beside it."""
     return [
-        (f"{before}{metric.label}", metric_cell(metric, own), metric_cell(metric, theirs))
+        (f"{before}{metric.label}", measured_text(metric, own), measured_text(metric, theirs))
         for metric in (goal.metric, *goal.beside(own, theirs))
     ]
 
@@ -208,9 +208,9 @@ def _members(trials: Sequence[TrialRecord], frame: pd.DataFrame, goal: Goal) -> 
         (
             [
                 str(trial.number),
-                metric.format(value_of(trial, goal)),
-                *(metric_cell(each, quality_of(trial)) for each in beside),
-                metric_cell(metric, trial.test),
+                measured_text(metric, quality_of(trial)),
+                *(measured_text(each, quality_of(trial)) for each in beside),
+                measured_text(metric, trial.test),
                 *cost_texts(cost_of(trial)).values(),
             ],
             [str(frame[axis].iloc[trial.number]) for axis in axes],

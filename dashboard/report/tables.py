@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from search.analysis.finals import kind_text, of_kind, seed_spread
 from search.analysis.pareto import quality_of
 from search.objectives.goal import Goal
-from search.objectives.metric import Metric
-from search.records import Quality, TrialKind, TrialRecord
+from search.objectives.intervals import measured_text
+from search.records import TrialKind, TrialRecord
 
 MOST_ROWS = 200
 
@@ -29,8 +29,8 @@ def finals_table(trials: Sequence[TrialRecord], goal: Goal) -> ReportTable:
             [
                 str(trial.number),
                 str(trial.seed),
-                metric_cell(metric, quality_of(trial)),
-                metric_cell(metric, trial.test),
+                measured_text(metric, quality_of(trial)),
+                measured_text(metric, trial.test),
             ],
             [
                 kind_text(trial),
@@ -63,8 +63,3 @@ def failure_table(trials: Sequence[TrialRecord]) -> ReportTable:
         if trial.outcome is not None and trial.outcome.failure is not None
     ]
     return ReportTable(names=["trial", "kind", "message"], rows=found[:MOST_ROWS], count=len(found))
-
-
-def metric_cell(metric: Metric, quality: Quality) -> str:
-    """Return a metric's value as text; a dash if it was not measured."""
-    return metric.format(quality[metric.name].value) if metric.name in quality else "–"

@@ -13,8 +13,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from search.analysis.finals import of_kind, shipped, training_notes
-from search.analysis.pareto import chosen, frontier
+from search.analysis.finals import of_kind, training_notes
+from search.analysis.pareto import frontier
+from search.analysis.recommend import advise, reasons
 from search.cli.options import (
     DEFAULT_STORE,
     Json,
@@ -145,16 +146,18 @@ def best(
     goal = stored_goal(record.config)
     floor = given_floor(goal, least, min_accuracy)
     within = budget or stored_budget(record.config)
-    student = chosen(found, within, goal, floor=floor)
-    exported = shipped(student, found, within)
+    advice = advise(found, within, goal, floor=floor)
+    student, exported = advice.chosen, advice.shipped
     if as_json:
-        write_json(flat(exported))
+        estimate = advice.ranking.estimate(student)
+        names = {f"estimate{end}": value for end, value in estimate.quantiles.items()}
+        write_json(flat(exported) | names)
         return
     title = f"best student of {name}"
     shown = [student] if exported == student else [student, exported]
     out.print(trial_table(shown, title=title, goal=goal, teacher=record.teacher))
-    for note in training_notes(exported, found, goal):
-        say(note)
+    for line in reasons(advice, within, goal):
+        say(line)
     options = f"{store_option(store)} --study {shlex.quote(name)}"
     say(f"export     retort export {exported.number}{options} -o DIR")
 

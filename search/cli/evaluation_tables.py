@@ -10,10 +10,11 @@ from rich.table import Table
 
 from search.cli.browsing import OutputFormat
 from search.cli.class_tables import print_by_class, print_confusions, print_recalls
-from search.cli.tables import add_figures, fitting, metric_text
+from search.cli.tables import add_figures, fitting
 from search.cli.terminal import out, write_csv, write_json
 from search.objectives.budget import cost_texts, doubt_text
 from search.objectives.goal import Goal
+from search.objectives.intervals import measured_text
 
 if TYPE_CHECKING:
     from search.export.evaluate import EvaluationResult
@@ -96,9 +97,9 @@ def _figures(found: "EvaluationResult", goal: Goal) -> dict[str, str]:
     # Without per cent signs: the column of the metric has one.
     interval = [own.format(end).rstrip("%") for end in found.interval(own) or ()]
     return {
-        own.label: metric_text(own, found.quality),
+        own.label: measured_text(own, found.quality),
         "95%": "–".join(interval) or "–",
         **{limit.label: costs[limit.label] for limit in goal.costs},
-        **{metric.label: metric_text(metric, found.quality) for metric in others},
+        **{metric.label: measured_text(metric, found.quality) for metric in others},
         **{limit.label: costs[limit.label] for limit in goal.all_limits},
     }

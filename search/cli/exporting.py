@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from search.analysis.finals import shipped, training_notes
-from search.analysis.pareto import chosen
+from search.analysis.ranking import Ranking
 from search.cli.options import (
     DEFAULT_STORE,
     Json,
@@ -81,7 +81,7 @@ def export(
         if trial is None:
             floor = given_floor(goal, least, min_accuracy)
             within = budget or stored_budget(record.config)
-            best = chosen(trials, within, goal, floor=floor)
+            best = Ranking(trials, goal).chosen(within, floor=floor)
             trial = shipped(best, trials, within).number
         student = opened.trial(name, trial)
     # Torch takes seconds to import: import it only once there is something to export.

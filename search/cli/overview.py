@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import typer
@@ -11,14 +12,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.analysis.finals import of_kind, shipped
-from search.analysis.pareto import best as best_of
 from search.analysis.pareto import frontier, value_of
+from search.analysis.ranking import Ranking
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl
-from search.cli.tables import metric_text, state_text
+from search.cli.tables import state_text
 from search.cli.terminal import complain, out, write_json
 from search.errors import BadInput, DamagedRow
 from search.objectives.budget import Budget, stored_budget
 from search.objectives.goal import Goal, stored_goal
+from search.objectives.intervals import measured_text
 from search.records import StudyRecord, StudyState, TrialKind, TrialRecord, TrialState
 from search.storage.leases import standing, standing_counts
 from search.storage.storage import Store
@@ -33,10 +35,10 @@ class _Overview:
     budget: Budget
     trials: Sequence[TrialRecord]
 
-    @property
+    @cached_property
     def best(self) -> TrialRecord | None:
         """The best student within the study's budget."""
-        return best_of(self.trials, self.budget, self.goal)
+        return Ranking(self.trials, self.goal).best(self.budget)
 
     @property
     def states(self) -> Mapping[TrialState, int]:
@@ -99,7 +101,7 @@ def _best_lines(best: TrialRecord, goal: Goal) -> str:
     assert best.outcome is not None
     quality = best.outcome.quality
     shown = (goal.metric, *goal.beside(quality))
-    lines = [f"{metric_text(metric, quality)} {metric.label}" for metric in shown]
+    lines = [f"{measured_text(metric, quality)} {metric.label}" for metric in shown]
     return "\n".join([*lines, *(["finalist"] if best.kind is TrialKind.FINAL else [])])
 
 

@@ -230,7 +230,7 @@ def _search(
     with Store.open(study.run.storage) as store:
         with watching(study, store) as callback:
             best = search(study, store, callback, allow_code=allow_code)
-        print_ending(study, store, best)
+        print_ending(study, store)
     return best
 
 

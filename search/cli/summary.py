@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-from search.analysis.finals import shipped, training_notes
 from search.analysis.pareto import frontier
+from search.analysis.recommend import advise, reasons
 from search.analysis.utilization import occupancy, occupancy_text
 from search.cli.options import store_option
 from search.cli.picture import draw_frontier
-from search.cli.tables import metric_text, recipe_text, trial_table
+from search.cli.tables import recipe_text, trial_table
 from search.cli.terminal import out, say
 from search.config.resources import parallel_trials
 from search.config.study import Study
@@ -18,12 +18,17 @@ from search.errors import DiskError
 from search.files.filestore import FolderStore
 from search.objectives.budget import cost_texts
 from search.objectives.goal import Goal
+from search.objectives.intervals import measured_text
 from search.records import StudyRecord, TeacherRecord, TrialRecord
 from search.storage.storage import Store
 
 
-def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
-    """Print the frontier as table and picture, and the chosen student next to the teacher."""
+def print_ending(study: Study, store: Store) -> None:
+    """Print the frontier as table and picture, and the chosen student next to the teacher.
+
+    Raises:
+        NoStudentFits: no student is within the budget.
+    """
     record, trials = store.study(study.study), store.trials(study.study)
     assert record.teacher is not None
     picture = _draw_picture(trials, record, study.goal)
@@ -31,10 +36,11 @@ def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
     found = frontier(trials, study.goal)
     table = trial_table(found, title="the frontier", goal=study.goal, teacher=record.teacher)
     out.print(table)
-    student = shipped(best, trials, study.budget)
+    advice = advise(trials, study.budget, study.goal)
+    best, student = advice.chosen, advice.shipped
     say(f"the chosen student: trial {best.number}, {recipe_text(best.params)}")
-    for note in training_notes(student, trials, study.goal):
-        say(note)
+    for line in reasons(advice, study.budget, study.goal):
+        say(line)
     # A refit has only test figures; beside them stand the validation figures of the chosen one.
     out.print(_comparison(best, student, record.teacher, study.goal))
     out.print()
@@ -85,8 +91,8 @@ def _comparison(
     for metric in goal.all_metrics:
         for part, (own, other_quality) in parts.items():
             # Such a metric would compare the teacher with itself.
-            other = "" if metric.uses_teacher else metric_text(metric, other_quality)
-            table.add_row(f"{metric.label}, {part}", metric_text(metric, own), other, "")
+            other = "" if metric.uses_teacher else measured_text(metric, other_quality)
+            table.add_row(f"{metric.label}, {part}", measured_text(metric, own), other, "")
     own_cost, teacher_cost = student.outcome.cost or {}, teacher.cost
     own_texts, teacher_texts = cost_texts(own_cost), cost_texts(teacher_cost)
     for limit in goal.all_limits:

@@ -11,7 +11,7 @@ from search.analysis.pareto import quality_of
 from search.cli.terminal import out
 from search.objectives.budget import cost_texts, doubt_text
 from search.objectives.goal import Goal
-from search.objectives.metric import Metric
+from search.objectives.intervals import measured_text
 from search.records import Cost, Outcome, Quality, TeacherRecord, TrialKind, TrialRecord, TrialState
 
 _RECIPE = 12  # characters: the smallest width of the column of recipes
@@ -33,16 +33,10 @@ def state_text(state: TrialState) -> str:
     return f"[{_STYLES[state]}]{state}[/]"
 
 
-def metric_text(metric: Metric, quality: Quality) -> str:
-    """Return a metric's value as text; a dash if it was not measured."""
-    found = quality.get(metric.name)
-    return "–" if found is None else metric.format(found.value)
-
-
 def quality_text(goal: Goal, quality: Quality) -> str:
     """Return text such as `accuracy 33.91%, balanced accuracy 17.20%`."""
     shown = (goal.metric, *goal.beside(quality))
-    return ", ".join(f"{metric.label} {metric_text(metric, quality)}" for metric in shown)
+    return ", ".join(f"{metric.label} {measured_text(metric, quality)}" for metric in shown)
 
 
 def objectives_text(goal: Goal, quality: Quality, cost: Cost) -> str:
@@ -165,10 +159,10 @@ def _figures(goal: Goal, quality: Quality, test: Quality, cost: Cost) -> dict[st
     own, *others = goal.all_metrics
     costs = cost_texts(cost)
     return {
-        own.label: metric_text(own, quality),
-        "test": metric_text(own, test),
+        own.label: measured_text(own, quality),
+        "test": measured_text(own, test),
         **{limit.label: costs[limit.label] for limit in goal.costs},
-        **{metric.label: metric_text(metric, quality) for metric in others},
+        **{metric.label: measured_text(metric, quality) for metric in others},
         **{limit.label: costs[limit.label] for limit in goal.all_limits},
     }
 

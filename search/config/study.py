@@ -26,6 +26,7 @@ from search.objectives.goal import (
     BEST_WEIGHT,
     DEFAULT_MINIMIZED,
     DEFAULT_OBJECTIVE,
+    MOST_ACCURATE,
     MOST_MINIMIZED,
     Goal,
 )
@@ -72,6 +73,12 @@ class SearchSettings(Section):
         description="what the sampler gp looks for: best, the best student within the budget; "
         "frontier, good students of all costs within it; or a weight between 0 (frontier) and 1 "
         "(the best student alone), best being 0.5; null: best where the budget has a limit",
+    )
+    prefer: Literal["best", "smallest_within_noise"] = Field(
+        MOST_ACCURATE,
+        description="which student within the budget is chosen: best; or "
+        "smallest_within_noise, the cheapest one (by the first cost to minimise) whose estimate is "
+        "within a standard error of the best one's",
     )
     sampler: Literal["gp", "tpe", "nsga2", "optuna-gp", "random"] = Field(
         "gp", description="the sampler that proposes recipes; gp knows the cost of a recipe"
@@ -217,7 +224,8 @@ class Study(Section):
     @property
     def goal(self) -> Goal:
         """The objectives of the search."""
-        return Goal.of(self.search.objective, self.search.minimize, weight=self._weight)
+        search = self.search
+        return Goal.of(search.objective, search.minimize, weight=self._weight, prefer=search.prefer)
 
     @property
     def _weight(self) -> float:

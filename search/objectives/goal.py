@@ -19,6 +19,9 @@ MOST_MINIMIZED = MOST_OBJECTIVES - 1
 BEST_WEIGHT = 0.5
 """The weight of `search.goal: best`: it finds the best student, and the frontier beside it."""
 
+MOST_ACCURATE, SMALLEST = "best", "smallest_within_noise"
+"""The values of `search.prefer`: which student within the budget is chosen."""
+
 # On the scale of utilities: one point of a share. Less would not change what a reader thinks.
 _NOTICEABLE = 0.01
 
@@ -32,20 +35,31 @@ class Goal:
         costs: the costs that are minimised, one to four, in the order of the study file.
         weight: how much the best student within the budget counts against the frontier below the
             budget, from 0 (the frontier alone) to 1 (the best student alone).
+        prefer: the choice of a student within the budget: the best one (`MOST_ACCURATE`), or the
+            cheapest one that is within noise of it (`SMALLEST`).
     """
 
     metric: Metric
     costs: tuple[Limit, ...]
     weight: float = 0.0
+    prefer: str = MOST_ACCURATE
 
     @classmethod
-    def of(cls, objective: str, minimized: Sequence[str], *, weight: float = 0.0) -> "Goal":
+    def of(
+        cls,
+        objective: str,
+        minimized: Sequence[str],
+        *,
+        weight: float = 0.0,
+        prefer: str = MOST_ACCURATE,
+    ) -> "Goal":
         """Return the goal with a metric and costs of these names.
 
         Args:
             objective: the name of the metric.
             minimized: the names of the limits whose costs are minimised.
             weight: see `Goal`.
+            prefer: see `Goal`.
 
         Raises:
             ValueError: a name is unknown, or the number of costs is not allowed.
@@ -56,7 +70,7 @@ class Goal:
                 f"but got {list(minimized)}"
             )
         costs = tuple(map(limit_of, minimized))
-        return cls(metric=metric_of(objective), costs=costs, weight=weight)
+        return cls(metric=metric_of(objective), costs=costs, weight=weight, prefer=prefer)
 
     @property
     def all_metrics(self) -> tuple[Metric, ...]:
@@ -139,7 +153,9 @@ def stored_goal(config: Mapping[str, object]) -> Goal:
     stored = config.get("search")
     search = stored if isinstance(stored, Mapping) else {}
     objective = search.get("objective") or DEFAULT_OBJECTIVE
+    prefer = str(search.get("prefer") or MOST_ACCURATE)
     try:
-        return Goal.of(str(objective), list(search.get("minimize") or DEFAULT_MINIMIZED))
+        minimized = list(search.get("minimize") or DEFAULT_MINIMIZED)
+        return Goal.of(str(objective), minimized, prefer=prefer)
     except ValueError as error:
         raise BadInput(f"the goal of {config.get('study')} is not available: {error}") from error

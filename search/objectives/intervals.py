@@ -1,7 +1,22 @@
 """Text for measured values with their confidence intervals."""
 
-from search.objectives.metric import Metric
-from search.records import Measurement
+from search.objectives.metric import DEVIATIONS_95, Metric
+from search.records import Measurement, Quality
+
+
+def measured_text(metric: Metric, quality: Quality) -> str:
+    """Return text such as `97.31% ± 0.47%`; a dash if the metric was not measured.
+
+    Args:
+        metric: the metric.
+        quality: measured values. The text has the half of a 95% interval, if the standard error is
+            known.
+    """
+    found = quality.get(metric.name)
+    if found is None:
+        return "–"
+    reach = f" ± {metric.format(DEVIATIONS_95 * found.error)}" if found.error else ""
+    return f"{metric.format(found.value)}{reach}"
 
 
 def interval_text(metric: Metric, found: Measurement, images: int) -> str:

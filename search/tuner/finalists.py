@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from search.analysis.finals import of_kind
-from search.analysis.pareto import cost_of, ranked
+from search.analysis.pareto import cost_of
+from search.analysis.ranking import Ranking
 from search.config.final_settings import EPOCHS_FACTOR
 from search.config.study import Study
 from search.progress import FinalPlace
@@ -121,7 +122,7 @@ def _chosen(study: Study, trials: Sequence[TrialRecord]) -> Iterator[tuple[Trial
     assert study.final is not None
     searched = of_kind(trials, TrialKind.SEARCH)
     trainings: set[frozenset[tuple[str, object]]] = set()
-    for source in ranked(searched, study.budget, study.goal):
+    for source in Ranking(searched, study.goal).ranked(study.budget):
         if len(trainings) == study.final.students:
             return
         recipe = to_the_end(recipe_of(source), study.final.epochs)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
-from search.analysis.pareto import best, cost_of, value_of
+from search.analysis.pareto import cost_of, value_of
+from search.analysis.ranking import Ranking
 from search.objectives.budget import stored_budget
 from search.objectives.goal import DEFAULT_GOAL
 from search.pipeline.refit import without_validation
@@ -270,7 +271,7 @@ def add_finalists(store: Store, name: str = "digits", *, refit: bool = True) -> 
             store.finish_trial(name, number, replace(source.outcome, quality=better))
             store.record_test(name, number, better)
     if refit:
-        found = best(store.trials(name), budget, DEFAULT_GOAL)
+        found = Ranking(store.trials(name), DEFAULT_GOAL).best(budget)
         assert found is not None
         purpose = Purpose(TrialKind.REFIT, repeats=found.number)
         number = store.start_trial(name, params=found.params, seed=found.seed, purpose=purpose)

@@ -5,7 +5,7 @@ from dashboard.charts.measures import limit_measure, objective_measures
 from dashboard.frames import searched, trial_frame
 from dashboard.report.document import report
 from search.analysis.finals import of_kind
-from search.analysis.pareto import best
+from search.analysis.ranking import Ranking
 from search.objectives.budget import stored_budget
 from search.objectives.goal import DEFAULT_GOAL
 from search.objectives.limits import SIZE
@@ -20,7 +20,7 @@ from tests.dashboard.test_report import body, material
 def _trials(url: str) -> tuple[list[TrialRecord], TrialRecord]:
     with Store.open(url, read_only=True) as store:
         record, trials = store.study("digits"), store.trials("digits")
-    chosen = best(trials, stored_budget(record.config), DEFAULT_GOAL)
+    chosen = Ranking(trials, DEFAULT_GOAL).best(stored_budget(record.config))
     assert chosen is not None
     return trials, chosen
 

@@ -13,7 +13,7 @@ import pytest
 
 from dashboard.frames import recipe_in_words, trial_frame
 from dashboard.views.trials import as_csv, as_json
-from search.analysis.pareto import best
+from search.analysis.ranking import Ranking
 from search.analysis.recommend import advise
 from search.objectives.budget import Budget
 from search.objectives.goal import DEFAULT_GOAL
@@ -242,7 +242,7 @@ class TestTheFrontierPage:
     ) -> None:
         url = stores("running")
         with Store.open(url, read_only=True) as store:
-            chosen = best(store.trials("digits"), Budget(), DEFAULT_GOAL)
+            chosen = Ranking(store.trials("digits"), DEFAULT_GOAL).best(Budget())
         assert chosen is not None
         app = run_app(url)
         assert recipe_in_words(chosen.params) in [element.value for element in app.text]
@@ -264,7 +264,7 @@ class TestTheTrialPage:
     ) -> None:
         url = stores("running")
         with Store.open(url, read_only=True) as store:
-            chosen = best(store.trials("digits"), Budget(), DEFAULT_GOAL)
+            chosen = Ranking(store.trials("digits"), DEFAULT_GOAL).best(Budget())
         assert chosen is not None
         assert f"Trial {chosen.number} :green-badge" in said(run_app(url, "trial"))
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dashboard.report.document import ReportData, report
-from search.analysis.pareto import chosen, frontier
+from search.analysis.pareto import frontier
+from search.analysis.ranking import Ranking
 from search.errors import NoStudentFits
 from search.objectives.budget import stored_budget
 from search.objectives.goal import DEFAULT_GOAL
@@ -94,7 +95,7 @@ def test_what_others_named_is_text_and_nothing_else(make_store: MakeStore) -> No
 def test_where_nothing_fits_the_reason_is_that_of_the_search(make_store: MakeStore) -> None:
     made = material(make_store(partial(add_study, trials=13, only=TrialState.INFEASIBLE)))
     with pytest.raises(NoStudentFits) as found:
-        chosen(made.trials, stored_budget(made.study.config), DEFAULT_GOAL)
+        Ranking(made.trials, DEFAULT_GOAL).chosen(stored_budget(made.study.config))
     assert escape(str(found.value)) in body(report(made))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dashboard.panels.export import artifact_folder
 from search.analysis.examples import data_names
-from search.analysis.pareto import chosen
+from search.analysis.ranking import Ranking
 from search.config.study import Study
 from search.errors import ArtifactError
 from search.evaluation.predictions_file import TEACHER, kept_predictions
@@ -80,7 +80,7 @@ def test_a_study_at_urls_is_resumed_checked_and_exported_from_another_machine(
         with pytest.raises(ArtifactError, match=re.escape(str(shown))):
             artifact_folder(record, replace(best, outcome=replace(best.outcome, artifact=other)))
         folder = export_student(
-            record, chosen(trials, study.budget, study.goal), tmp_path / "student"
+            record, Ranking(trials, study.goal).chosen(study.budget), tmp_path / "student"
         )
         assert load(folder).labels
     assert not (tmp_path / "artifacts").exists()

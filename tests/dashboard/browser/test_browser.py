@@ -8,7 +8,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from search.analysis.pareto import best, frontier
+from search.analysis.pareto import frontier
+from search.analysis.ranking import Ranking
 from search.objectives.budget import Budget
 from search.objectives.goal import DEFAULT_GOAL
 from search.records import TrialState
@@ -145,7 +146,7 @@ def test_a_chosen_row_of_the_table_marks_its_trial(visit: Visit) -> None:
 
 def test_the_dashboard_chooses_what_the_search_chooses(visit: Visit, served: Served) -> None:
     with Store.open(served.store, read_only=True) as store:
-        chosen = best(store.trials("digits"), Budget(), DEFAULT_GOAL)
+        chosen = Ranking(store.trials("digits"), DEFAULT_GOAL).best(Budget())
     assert chosen is not None
     page = visit("frontier?study=digits")
     heading = page.get_by_role("heading", name=f"Take trial {chosen.number}", exact=True)

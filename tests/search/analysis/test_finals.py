@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from search.analysis.finals import (
     kind_text,
     of_kind,
@@ -10,10 +12,12 @@ from search.analysis.finals import (
     training_notes,
 )
 from search.analysis.history import history
-from search.analysis.pareto import best, chosen, frontier
+from search.analysis.pareto import frontier
+from search.analysis.ranking import Ranking
 from search.analysis.recommend import advise, reasons
 from search.objectives.budget import Budget
 from search.records import TrialKind, TrialRecord, TrialState
+from tests.measured import quality
 from tests.messages import naming
 from tests.search.analysis.test_pareto import GOAL, trial
 
@@ -39,38 +43,40 @@ def refit(number: int, of: TrialRecord, size_bytes: int = 100) -> TrialRecord:
 
 def test_a_finalist_is_chosen_before_a_better_trial_of_the_search() -> None:
     trials = [trial(0, 0.95, 100), trial(1, 0.9, 100), final(2, 0.93, repeats=1)]
-    assert chosen(trials, BUDGET, GOAL).number == 2
+    assert Ranking(trials, GOAL).chosen(BUDGET).number == 2
 
 
 def test_without_a_finalist_within_the_budget_the_search_decides() -> None:
     failed = replace(final(2, 0.99), state=TrialState.FAILED)
     trials = [trial(0, 0.9, 100), final(1, 0.99, 400), failed]
-    assert chosen(trials, BUDGET, GOAL).number == 0
+    assert Ranking(trials, GOAL).chosen(BUDGET).number == 0
 
 
-def test_seeds_are_compared_by_their_mean_and_the_best_seed_is_taken() -> None:
+@pytest.mark.parametrize(("images", "taken"), [(2000, 2), (100, 5)])
+def test_a_lucky_seed_is_taken_only_if_many_images_prove_it(images: int, taken: int) -> None:
     lucky = [final(2, 0.97, repeats=0, seed=0), final(3, 0.81, repeats=0, seed=1)]
     steady = [final(4, 0.92, repeats=1, seed=0), final(5, 0.94, repeats=1, seed=1)]
-    trials = [trial(0, 0.8, 100), trial(1, 0.8, 100), *lucky, *steady]
-    assert chosen(trials, BUDGET, GOAL).number == 5
+    trials = [
+        on_images(one, images) for one in [trial(0, 0.8, 100), trial(1, 0.8, 100), *lucky, *steady]
+    ]
+    assert Ranking(trials, GOAL).chosen(BUDGET).number == taken
     spread = seed_spread(trials[5], trials, GOAL)
     assert spread is not None
     assert spread.text(GOAL.metric) == "mean 93.00% of 2 seeds, standard deviation 1.41 points"
     assert seed_spread(trials[0], trials, GOAL) is None
 
 
-def test_a_seed_outside_of_the_budget_counts_for_the_mean_but_is_not_taken() -> None:
-    seeds = [final(2, 0.97, 100, seed=0), final(3, 0.99, 400, seed=1)]
-    other = final(4, 0.975, repeats=1)
-    found = best([trial(0, 0.8, 100), trial(1, 0.8, 100), *seeds, other], BUDGET, GOAL)
-    assert found is not None
-    assert found.number == 2  # the mean is 0.98
+def on_images(record: TrialRecord, images: int) -> TrialRecord:
+    """The trial, measured on so many images."""
+    assert record.outcome is not None
+    found = quality(images=images, accuracy=record.outcome.quality["accuracy"].value)
+    return replace(record, outcome=replace(record.outcome, quality=found))
 
 
 def test_a_refit_is_shipped_but_never_chosen_nor_on_the_frontier() -> None:
     taken = final(1, 0.93)
     trials = [trial(0, 0.9, 100), taken, refit(2, taken)]
-    assert chosen(trials, BUDGET, GOAL).number == 1
+    assert Ranking(trials, GOAL).chosen(BUDGET).number == 1
     assert shipped(taken, trials, BUDGET).number == 2
     assert 2 not in {member.number for member in frontier(trials, GOAL)}
 
@@ -85,7 +91,6 @@ def test_the_runner_up_of_a_finalist_is_another_recipe() -> None:
     seeds = [final(2, 0.93, seed=0), final(3, 0.92, seed=1)]
     trials = [trial(0, 0.9, 100), trial(1, 0.85, 100), *seeds, refit(4, seeds[0])]
     advice = advise(trials, BUDGET, GOAL)
-    assert advice is not None
     assert advice.runner_up is not None
     assert (advice.chosen.number, advice.runner_up.number, advice.shipped.number) == (2, 1, 4)
     text = " ".join(reasons(advice, BUDGET, GOAL))

@@ -5,15 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import pytest
-
-from search.analysis.pareto import best, chosen, frontier, nearest_miss
-from search.errors import NoStudentFits
+from search.analysis.pareto import frontier, nearest_miss
 from search.objectives.budget import Budget
 from search.objectives.goal import Goal, stored_goal
 from search.objectives.limit import Limit
 from search.records import Measurement, Outcome, TrialRecord, TrialState
-from tests.measured import LOSS, cost, quality
+from tests.measured import LOSS, cost
 
 GOAL = stored_goal({})
 HEAT = Limit(
@@ -32,6 +29,7 @@ def trial(
     state: TrialState = TrialState.COMPLETE,
     excess: float = -0.5,
 ) -> TrialRecord:
+    """A trial whose quality is known exactly."""
     return TrialRecord(
         study="digits",
         number=number,
@@ -43,7 +41,7 @@ def trial(
         outcome=Outcome(
             state=state,
             cost=cost(size_bytes=size_bytes, parameters=1, macs=1, latency_ms=latency_ms),
-            quality=quality(accuracy=accuracy, agreement=accuracy),
+            quality={name: Measurement(accuracy, 0.0) for name in ("accuracy", "agreement")},
             violations={"size_bytes": excess},
         ),
     )
@@ -184,66 +182,6 @@ class TestFrontier:
                 other != one and all(a <= b for a, b in zip(other, one, strict=True))
                 for other in kept
             )
-
-
-class TestBest:
-    def test_the_most_accurate_within_the_budget_is_chosen(self) -> None:
-        trials = [trial(0, 0.8, 100), trial(1, 0.9, 200), trial(2, 0.99, 300)]
-        found = best(trials, Budget(size=250), GOAL)
-        assert found is not None
-        assert found.number == 1
-
-    @pytest.mark.parametrize(
-        ("rivals", "why"),
-        [
-            ([trial(0, 0.9, 200, 1.0), trial(1, 0.9, 100, 2.0)], "smaller"),
-            ([trial(0, 0.9, 100, 2.0), trial(1, 0.9, 100, 1.0)], "faster"),
-            ([trial(3, 0.9, 100, 1.0), trial(1, 0.9, 100, 1.0)], "earlier"),
-        ],
-        ids=lambda value: value if isinstance(value, str) else "",
-    )
-    def test_ties_go_to_the_smaller_then_faster_then_earlier(
-        self, rivals: list[TrialRecord], why: str
-    ) -> None:
-        found = best(rivals, Budget(), GOAL)
-        assert found is not None
-        assert found.number == 1
-
-    def test_a_wider_budget_than_the_studys_admits_what_that_refused(self) -> None:
-        assert best([trial(0, 0.9, 100, excess=1.0)], Budget(size=200), GOAL) is not None
-
-    def test_a_latency_that_was_not_measured_is_not_within_a_limit_on_it(self) -> None:
-        assert best([trial(0, 0.9, 100, None)], Budget(latency="5ms"), GOAL) is None
-
-    def test_a_trial_without_an_artifact_is_never_chosen(self) -> None:
-        states = set(TrialState) - {TrialState.COMPLETE}
-        trials = [trial(i, 0.9, 100, state=state) for i, state in enumerate(sorted(states))]
-        assert best([*trials, running(9)], Budget(), GOAL) is None
-
-    def test_a_least_value_is_kept_to(self) -> None:
-        trials = [trial(0, 0.9, 100)]
-        assert best(trials, Budget(), GOAL, floor=0.9) is not None
-        assert best(trials, Budget(), GOAL, floor=0.91) is None
-
-    def test_where_less_is_better_the_least_is_best_and_the_floor_is_the_most(self) -> None:
-        trials = [with_loss(trial(i, 0.9, 100), loss) for i, loss in enumerate((2.0, 1.0, 3.0))]
-        found = best(trials, Budget(), LEAST_LOSS, floor=1.5)
-        assert found is not None
-        assert found.number == 1
-        assert best(trials, Budget(), LEAST_LOSS, floor=0.5) is None
-
-    def test_where_none_is_good_enough_the_best_is_named(self) -> None:
-        with pytest.raises(NoStudentFits, match=r"trial 1 .*\b91\.00%"):
-            chosen([trial(0, 0.9, 100), trial(1, 0.91, 100)], Budget(), GOAL, floor=0.95)
-
-    def test_where_no_cost_that_is_limited_was_measured_that_is_said(self) -> None:
-        untimed = [trial(0, 0.9, 100, None), trial(1, 0.8, 50, None)]
-        with pytest.raises(NoStudentFits, match=r"^(?!.*retort trials).*latency"):
-            chosen(untimed, Budget.model_validate({"latency": "1ms"}), GOAL)
-
-    def test_within_the_studys_budget_it_is_on_the_frontier(self) -> None:
-        trials = many(300)
-        assert best(trials, Budget(), GOAL) in frontier(trials, GOAL)
 
 
 class TestNearestMiss:
