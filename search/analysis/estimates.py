@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MOST_JUDGES, _BEST_JUDGES = 1500, 500
 # The prior standard deviation of students' logits, and the number of students that it counts as.
 _PRIOR_SPREAD, _PRIOR_WORTH = 0.3, 3
-# Students are poor if they are worse than the median by this many spreads of the better half.
+# Students are poor if they are below the median by more than this many spreads of the better half.
 _POOR = 2.0
 # At least this share of the variance of measured logits is a difference between students.
 _LEAST_TRUE_SHARE = 0.05
@@ -93,10 +93,10 @@ def estimates(trials: Iterable[TrialRecord], goal: Goal) -> dict[int, QualityEst
         }
     utilities = np.array([metric.utility(found.value) for found in measured])
     records = [trial for trial, _ in students]
-    found = _without_errors(_rows(records), utilities, errors, _families(records))
+    quantiles = _without_errors(_rows(records), utilities, errors, _families(records))
     return {
-        trial.number: _estimate(metric, *quantiles)
-        for trial, quantiles in zip(records, found.tolist(), strict=True)
+        trial.number: _estimate(metric, *ends)
+        for trial, ends in zip(records, quantiles.tolist(), strict=True)
     }
 
 
@@ -145,8 +145,9 @@ def _without_errors(
 
     rows, categorical = features
     logits = to_logits(utilities)
-    middle, spread, is_poor = _scale(logits, errors)
-    targets = (np.where(is_poor, logits[~is_poor].min(), logits) - middle) / spread
+    least, middle, spread = _scale(logits, errors)
+    is_poor = logits < least
+    targets = (np.maximum(logits, least) - middle) / spread
     deviations = errors / spread
     variances = deviations**2
     judges = _judges(utilities)
@@ -159,13 +160,14 @@ def _without_errors(
     factor = cho_factor(covariance, lower=True)
     weights = cho_solve(factor, observed.targets)
 
-    # The others are corrected by their own error and by what the judges predict for them.
-    share = prior.noise / (prior.noise + variances)
+    # The others are between their own measured value and what the judges predict for them.
     shared = prior.kernel(rows, observed.rows)
     predicted = shared @ weights
-    means = predicted + share * (targets - predicted)
     explained = np.einsum("ij,ji->i", shared, cho_solve(factor, shared.T))
-    left = share * variances + (1 - share) ** 2 * np.maximum(1 - explained, 0.0)
+    doubt = np.maximum(1 - explained, 0.0) + prior.noise
+    share = doubt / (doubt + variances)
+    means = predicted + share * (targets - predicted)
+    left = share * variances
 
     means[judges] = observed.targets - sampling @ weights
     left[judges] = np.diag(sampling) - np.einsum("ij,ji->i", sampling, cho_solve(factor, sampling))
@@ -174,24 +176,23 @@ def _without_errors(
     return from_logits(np.column_stack([means - reach, means, means + reach]))
 
 
-def _scale(logits: np.ndarray, errors: np.ndarray) -> tuple[float, float, np.ndarray]:
-    """Return the middle and the spread of the true logits, and which students are poor.
+def _scale(logits: np.ndarray, errors: np.ndarray) -> tuple[float, float, float]:
+    """Return the least logit that counts, and the middle and the spread of the true logits.
 
-    Poor students are worse than the median by more than twice the better half's spread.
-    They would only hide what distinguishes the good ones, so they all count as the worst of the
-    others, and their own estimate is the measured value.
+    The least one is below the median by twice the better half's spread. How much worse poor
+    students are would only hide what distinguishes the good ones. So they all count as the least
+    logit, and their own estimate is the measured value.
     """
     median_logit = float(np.median(logits))
     better = logits[logits >= median_logit] - median_logit
     reach = _POOR * math.sqrt(
         (better @ better + _PRIOR_WORTH * _PRIOR_SPREAD**2) / (len(better) + _PRIOR_WORTH)
     )
-    is_poor = logits < median_logit - reach
-    seen = np.maximum(logits, logits[~is_poor].min())
+    seen = np.maximum(logits, median_logit - reach)
     away = seen - seen.mean()
     variance = (away @ away + _PRIOR_WORTH * _PRIOR_SPREAD**2) / (len(away) + _PRIOR_WORTH)
     true = max(variance - float((errors**2).mean()), _LEAST_TRUE_SHARE * variance)
-    return float(seen.mean()), math.sqrt(true), is_poor
+    return median_logit - reach, float(seen.mean()), math.sqrt(true)
 
 
 def _judges(utilities: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from search.errors import BadInput
 from search.objectives.dominance import MOST_OBJECTIVES
@@ -19,7 +20,8 @@ MOST_MINIMIZED = MOST_OBJECTIVES - 1
 BEST_WEIGHT = 0.5
 """The weight of `search.goal: best`: it finds the best student, and the frontier beside it."""
 
-MOST_ACCURATE, SMALLEST = "best", "smallest_within_noise"
+MOST_ACCURATE: Final = "best"
+SMALLEST: Final = "smallest_within_noise"
 """The values of `search.prefer`: which student within the budget is chosen."""
 
 # On the scale of utilities: one point of a share. Less would not change what a reader thinks.
