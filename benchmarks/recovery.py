@@ -50,7 +50,7 @@ from spaces.training.standard import Standard
 _COLUMNS = ("student", "seed", "change", "schedule", "epochs", "accuracy")
 _RATIOS = (0.1, 0.3, 0.5)
 _RECOVERY = 0.3  # share of the training's epochs
-_FORMATS: dict[str, Quantization] = {"int8": Int8Qat(), "int4": Int4Weights(tuning=0.25)}
+_FORMATS: dict[str, Quantization] = {"int8": Int8Qat(tuning=0.25), "int4": Int4Weights(tuning=0.25)}
 _LEG_EPOCHS = 3
 _BEFORE = "before the change"
 
