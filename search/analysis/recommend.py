@@ -188,8 +188,8 @@ def _final_lines(advice: Advice, goal: Goal) -> list[str]:
         lines.append(f"Over the seeds of its recipe: {advice.spread.text(goal.metric)}.")
     if advice.shipped != chosen:
         lines.append(
-            f"Trial {advice.shipped.number} repeats its training with the validation images too, "
-            "and is exported in its place."
+            f"Trial {advice.shipped.number} repeats its training on training and validation images "
+            "together, and is exported in its place."
         )
     return lines
 

@@ -113,7 +113,14 @@ def test_quality_is_every_metric_of_the_predictions_with_its_error() -> None:
     logits, labels = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]], np.array([0, 1, 0, 1])
     found = quality(Predictions.of_logits(logits, labels), teacher=np.array([0, 1, 2, 1]))
     values = {name: measured.value for name, measured in found.items()}
-    assert values == {"accuracy": 0.5, "agreement": 0.75, "balanced_accuracy": 0.5}
+    assert values == {
+        "accuracy": 0.5,
+        "agreement": 0.75,
+        "balanced_accuracy": 0.5,
+        "macro_f1": pytest.approx((1 / 2 + 2 / 3 + 0) / 3),
+        "top5_accuracy": 1.0,
+        "worst_class_recall": 0.5,
+    }
     assert found["agreement"].error == pytest.approx((0.75 * 0.25 / 4) ** 0.5)
 
 
