@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # With more students, the best ones and a random part of the others judge all of them: the time
 # grows with the third power of their number.
-_MOST_JUDGES, _BEST_JUDGES = 1500, 500
+_MOST_JUDGES, _BEST_JUDGES = 800, 400
 # The prior standard deviation of students' logits, and the number of students that it counts as.
 _PRIOR_SPREAD, _PRIOR_WORTH = 0.3, 3
 # Students are poor if they are below the median by more than this many spreads of the better half.
@@ -85,15 +85,15 @@ def estimates(trials: Iterable[TrialRecord], goal: Goal) -> dict[int, QualityEst
         and (found := trial.outcome.quality.get(metric.name)) is not None
     ]
     measured = [found for _, found in students]
-    errors = _logit_errors(measured, metric)
-    if not students or not errors.any():
+    utilities = np.array([metric.utility(found.value) for found in measured])
+    images = _images_worth(measured, metric)
+    if images is None:
         return {
             trial.number: QualityEstimate(value=found.value, low=found.value, high=found.value)
             for trial, found in students
         }
-    utilities = np.array([metric.utility(found.value) for found in measured])
     records = [trial for trial, _ in students]
-    quantiles = _without_errors(_rows(records), utilities, errors, _families(records))
+    quantiles = _without_errors(_rows(records), *_logits(utilities, images), _families(records))
     return {
         trial.number: _estimate(metric, *ends)
         for trial, ends in zip(records, quantiles.tolist(), strict=True)
@@ -105,26 +105,31 @@ def _estimate(metric: Metric, low: float, middle: float, high: float) -> Quality
     return QualityEstimate(value=metric.value_of(middle), low=ends[0], high=ends[1])
 
 
-def _logit_errors(measured: Sequence[Measurement], metric: Metric) -> np.ndarray:
-    """Return the standard error of each measured value, in logits of its utility, [students].
+def _images_worth(measured: Sequence[Measurement], metric: Metric) -> float | None:
+    """Return on how many images a share would have the same standard errors; None without any."""
+    found = []
+    for one in measured:
+        utility, error = metric.utility(one.value), metric.spread_of(one.error or 0.0)
+        if 0 < utility < 1 and error > 0:
+            found.append(utility * (1 - utility) / error**2)
+    return median(found) if found else None
 
-    The number of images follows from the errors. So a value at the end of the scale has an error
-    too, though its measured one is 0: as if one more image were right, and one more wrong.
+
+def _logits(utilities: np.ndarray, images: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the log-odds of shares that were measured on so many images, and their errors.
+
+    A share at the end of the scale has a finite logit, as if half an image more were wrong (or
+    right), and an error, as if one more image were right and one more wrong.
     """
-    utilities = np.array([metric.utility(found.value) for found in measured])
-    errors = np.array([metric.spread_of(found.error or 0.0) for found in measured])
-    known = (errors > 0) & (utilities > 0) & (utilities < 1)
-    if not known.any():
-        return np.zeros(len(measured))
-    images = median((utilities[known] * (1 - utilities[known]) / errors[known] ** 2).tolist())
-    inside = (utilities * images + 1) / (images + 2)
-    found: np.ndarray = 1 / np.sqrt(images * inside * (1 - inside))
-    return found
+    edge = 0.5 / (images + 1)
+    inside = np.clip(utilities, edge, 1 - edge)
+    shrunk = (utilities * images + 1) / (images + 2)
+    return np.log(inside / (1 - inside)), 1 / np.sqrt(images * shrunk * (1 - shrunk))
 
 
 def _without_errors(
     features: "tuple[np.ndarray, np.ndarray]",
-    utilities: np.ndarray,
+    logits: np.ndarray,
     errors: np.ndarray,
     families: np.ndarray,
 ) -> np.ndarray:
@@ -132,8 +137,8 @@ def _without_errors(
 
     Args:
         features: rows, [students, columns], and which columns hold codes, [columns].
-        utilities: the measured utilities, [students].
-        errors: their standard errors, in logits, [students].
+        logits: the log-odds of the measured utilities, [students].
+        errors: their standard errors, [students].
         families: the number of each student's training, [students].
     """
     # SciPy takes a fifth of a second, and most commands need no estimates.
@@ -141,16 +146,15 @@ def _without_errors(
 
     from search.surrogate.fitting import fit
     from search.surrogate.gaussian_process import Observations
-    from search.surrogate.logit_scale import from_logits, to_logits
+    from search.surrogate.logit_scale import from_logits
 
     rows, categorical = features
-    logits = to_logits(utilities)
     least, middle, spread = _scale(logits, errors)
     is_poor = logits < least
     targets = (np.maximum(logits, least) - middle) / spread
     deviations = errors / spread
     variances = deviations**2
-    judges = _judges(utilities)
+    judges = _judges(logits)
     observed = Observations(rows[judges], targets[judges], variances[judges])
     prior = fit(observed, categorical)
     is_shared = families[judges, None] == families[judges]
@@ -195,11 +199,11 @@ def _scale(logits: np.ndarray, errors: np.ndarray) -> tuple[float, float, float]
     return median_logit - reach, float(seen.mean()), math.sqrt(true)
 
 
-def _judges(utilities: np.ndarray) -> np.ndarray:
+def _judges(logits: np.ndarray) -> np.ndarray:
     """Return the places of the students that judge all others."""
-    if len(utilities) <= _MOST_JUDGES:
-        return np.arange(len(utilities))
-    ordered = np.argsort(-utilities, kind="stable")
+    if len(logits) <= _MOST_JUDGES:
+        return np.arange(len(logits))
+    ordered = np.argsort(-logits, kind="stable")
     others = ordered[_BEST_JUDGES:]
     draw = np.random.default_rng(0)
     some = draw.choice(others, _MOST_JUDGES - _BEST_JUDGES, replace=False)

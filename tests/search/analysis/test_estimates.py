@@ -78,6 +78,14 @@ def test_a_perfect_score_on_few_images_is_not_believed() -> None:
     assert best.value < 0.99
 
 
+def test_accuracies_near_one_are_still_told_apart() -> None:
+    trials = [measured(i, 0.9996 + i / 10_000, images=10_000) for i in range(3)]
+    found = estimates(trials, GOAL)
+    values = [found[number].value for number in range(3)]
+    assert values == sorted(set(values))
+    assert values[0] > 0.9995
+
+
 def test_students_of_one_training_are_equally_lucky() -> None:
     trials, _ = searched(0)
     lucky = measured(60, 0.99, images=IMAGES)
