@@ -32,7 +32,8 @@ class FinalSettings(Section):
         1,
         ge=1,
         le=20,
-        description="train each finalist with this many seeds; finalists are compared by the mean",
+        description="train each finalist with this many seeds; the one with the best estimate is "
+        "chosen",
     )
     max_time: Seconds | None = Field(
         None,

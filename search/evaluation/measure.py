@@ -18,8 +18,7 @@ _CALIBRATION_IMAGES = 512
 def predictions(served: ServedModel, part: Part, dataset: Dataset) -> Predictions:
     """Return the served model's predictions for the images of `part`, at the size that it takes."""
     batches = normalized_batches(part, dataset, image_size=served.image_shape[1])
-    logits = np.concatenate([served.predict(images) for images in batches])
-    return Predictions.of_logits(logits, part.labels)
+    return Predictions.of_batches(map(served.predict, batches), part.labels)
 
 
 def normalized_batches(

@@ -1,5 +1,6 @@
 """The predictions of a network for one part of the data; metrics use them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -33,6 +34,20 @@ class Predictions:
             classes=logits.argmax(axis=1).astype(np.int64),
             confidence=(1 / above.sum(axis=1)).astype(np.float32),
             ranks=(logits > np.take_along_axis(logits, labels[:, None], axis=1)).sum(axis=1),
+        )
+
+    @classmethod
+    def of_batches(cls, batches: Iterable[NDArray[np.floating]], labels: NDArray[np.int64]) -> Self:
+        """Return the same from batches of logits, in order, without keeping them all."""
+        found, start = [], 0
+        for logits in batches:
+            found.append(cls.of_logits(logits, labels[start : start + len(logits)]))
+            start += len(logits)
+        return cls(
+            labels=labels,
+            classes=np.concatenate([one.classes for one in found]),
+            confidence=np.concatenate([one.confidence for one in found]),
+            ranks=np.concatenate([one.ranks for one in found if one.ranks is not None]),
         )
 
     @property

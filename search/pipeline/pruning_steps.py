@@ -52,20 +52,20 @@ def carry_out(
         recorder.end_stage(phase.stage, phase.network, score=score)
 
 
-def skipped_epochs(phase: TrainingPhase, *, length: int, epochs: int) -> int:
-    """Return the epochs by which a phase's learning-rate schedule is longer than the phase.
+def skipped_epochs(*, length: int, epochs: int) -> int:
+    """Return the epochs by which a schedule is longer than a training after a change.
 
-    After a cut, the schedule begins half-way between a new one and the training's last epochs. A
-    whole schedule, with its highest rate, destroys more than a short recovery restores; the rates
-    of the last epochs are too low after a large cut. benchmarks/recovery.py compares them.
+    After a cut, and under the rounding of a number format, the schedule of the learning rate begins
+    half-way between a new one and the training's last epochs. A whole schedule, with its highest
+    rate, destroys more than a few epochs restore; the rates of the last epochs are too low after a
+    large change. benchmarks/recovery.py compares them.
 
     Args:
-        phase: the phase.
-        length: its epochs.
+        length: the epochs of the training after the change.
         epochs: the epochs of the recipe's training.
 
     Source: after the learning-rate rewinding of Renda, Frankle and Carbin 2020, Comparing Rewinding
     and Fine-tuning in Neural Network Pruning, arXiv:2003.02389; Le and Hua 2021, Network Pruning
     That Matters: A Case Study on Retraining Variants, arXiv:2105.03193, on high rates.
     """
-    return max(0, epochs - length) // 2 if phase.has_cut else 0
+    return max(0, epochs - length) // 2

@@ -106,10 +106,7 @@ class StudentBuilder:
         return BuiltStudent(pruned, cuts)
 
     def tune(self, pruned: BuiltStudent, recipe: Recipe, recorder: TrialRecorder) -> Building:
-        """Train the student further with fake quantization, if its number format asks for it.
-
-        It has the learning rates of the training's last epochs.
-        """
+        """Train the student further with fake quantization, if its number format asks for it."""
         if not recipe.quantization.tuning_share:
             return pruned
         key = self.context.lineage.tuning_key(recipe, self.seed)
@@ -119,10 +116,9 @@ class StudentBuilder:
         network = copy.deepcopy(pruned.network)
         epochs = max(1, round(recipe.training.epochs * recipe.quantization.tuning_share))
         with recipe.quantization.rounded(network, self.context.requirements.example()):
-            # Rounding changes weights little, so the high rates of a whole schedule do harm.
             plan = replace(
                 self._plan("tune", recipe, epochs=epochs),
-                skipped_epochs=recipe.training.epochs - epochs,
+                skipped_epochs=skipped_epochs(length=epochs, epochs=recipe.training.epochs),
             )
             yield from self._train(network, plan, recorder, key=key)
         # The score is measured with fake quantization, because the served file is quantized.
@@ -157,9 +153,10 @@ class StudentBuilder:
         training_epochs: int,
     ) -> Iterator[EpochRecord]:
         """Train the phase's network in place, with the phase's penalty and constraint."""
+        skipped = skipped_epochs(length=plan.epochs, epochs=training_epochs)
         plan = replace(
             plan,
-            skipped_epochs=skipped_epochs(phase, length=plan.epochs, epochs=training_epochs),
+            skipped_epochs=skipped if phase.has_cut else 0,
             checkpoint=self.context.stages.checkpoint(key, place),
             seed=self.seed + place,
             penalty=phase.penalty,

@@ -72,8 +72,8 @@ def predictions_of(
         image_size: the size of the images; None is that of the data set.
     """
     network.eval()
-    logits = [
-        network(normalize(batch.images, dataset.info.mean, dataset.info.std)).float()
+    logits = (
+        network(normalize(batch.images, dataset.info.mean, dataset.info.std)).float().cpu().numpy()
         for batch in part.batches(_BATCH, device=device, image_size=image_size)
-    ]
-    return Predictions.of_logits(torch.cat(logits).cpu().numpy(), part.labels)
+    )
+    return Predictions.of_batches(logits, part.labels)

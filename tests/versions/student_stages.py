@@ -95,8 +95,7 @@ def _pruned(folder: Path) -> Numbers:
     taught: list[tuple[str, int, int, int]] = []
 
     def teach(phase: TrainingPhase, epochs: int, place: int) -> Iterator[EpochRecord]:
-        skipped = skipped_epochs(phase, length=epochs, epochs=20)
-        taught.append((phase.stage, epochs, place, skipped))
+        taught.append((phase.stage, epochs, place, skipped_epochs(length=epochs, epochs=20)))
         yield EpochRecord(stage=phase.stage, epoch=0, loss=1.0, score=0.5, learning_rate=0.1)
 
     def steps(layer: nn.Module) -> PruningSteps:

@@ -140,16 +140,17 @@ def test_a_recovery_begins_half_way_to_the_trainings_last_epochs(
     assert rates["recover"] == pytest.approx([highest * left / 3 for left in (1, 0)])
 
 
-def test_a_tuning_has_the_learning_rates_of_the_trainings_last_epochs(
+def test_a_tuning_begins_half_way_to_the_trainings_last_epochs_too(
     context: StudyContext, recipe: NewRecipe
 ) -> None:
-    training = Standard(epochs=4, batch_size=16, warmup_epochs=1)
+    training = Standard(epochs=4, batch_size=16, warmup_epochs=0, schedule="linear")
     outcome = _run(recipe(training=training, quantization=Int8Qat(tuning=0.5)), context)
     rates = {
         stage: [point.learning_rate for point in outcome.epochs if point.stage == stage]
         for stage in ("distil", "tune")
     }
-    assert rates["tune"] == pytest.approx(rates["distil"][2:])
+    highest = rates["distil"][0] * 4 / 3
+    assert rates["tune"] == pytest.approx([highest * left / 3 for left in (1, 0)])
 
 
 def test_a_sparsification_before_the_cut_has_a_whole_schedule(
