@@ -63,7 +63,8 @@ def draw_recipes(
     for number in range(_DRAWS):
         if (recipe := sampler.ask()) is None:
             return
-        progress(f"recipe {number + 1} of {_DRAWS}: {recipe.student}")
+        student = recipe.student.timm_model or recipe.student.name
+        progress(f"recipe {number + 1} of {_DRAWS}: {student}")
         verdict = feasibility.judge(recipe)
         branches = _branches(recipe, study) if verdict.admitted else ()
         yield DrawnRecipe(

@@ -22,6 +22,7 @@ _FREE = (
     "search.max_time",
     "search.sampler",
     "search.stopping",
+    "search.teacher_share",
     "search.trials",
     "search.warm_start",
     "data.path",
@@ -33,9 +34,9 @@ _FREE = (
 )
 _PATHS = ("checkpoint", "exported", ".classes")
 _FREE_TEXT = (
-    "search.trials, max_time, goal, sampler, stopping, branches and warm_start, data.workers, all "
-    "keys of final, all keys of run except artifacts, and space if it still contains the recipe "
-    "of every trial"
+    "search.trials, max_time, goal, sampler, stopping, branches, teacher_share and warm_start, "
+    "data.workers, all keys of final, all keys of run except artifacts, and space if it still "
+    "contains the recipe of every trial"
 )
 
 
