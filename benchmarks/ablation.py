@@ -1,16 +1,17 @@
-r"""What each part of the training brings: augmentation, views, the teacher's pixels, epochs.
+r"""What each part of the training brings: augmentation, views, pixels, epochs, the distillation.
 
     python -m benchmarks.ablation DATA --out ablation.csv --cache FOLDER \
-        --images 20000 --epochs 30 --seeds 3 [--only augmentation]
+        --images 4000 --epochs 30 --teacher-images 20000 --seeds 3 [--only augmentation]
 
 DATA is the folder of Fashion-MNIST's four files. In each group, one thing differs from the base: a
 test_resnet, trained by soft targets of a teacher, with the level `standard` and a new view in each
-epoch. The teacher is trained once, so it is the same in all arms. Where the teacher's pixels
-differ, students have images of 20×20 pixels, and the teacher those of 28×28.
+epoch. The teacher is trained once, so it is the same in all arms, except for the group `teachers`:
+these learn from the students' images alone. Where the teacher's pixels differ, students have images
+of 20×20 pixels, and the teacher those of 28×28.
 
-Accuracy is that of the exported float32 file on the validation images; the test images stay closed.
-Lines are appended to the CSV as they arrive; an arm with a seed that it holds is not trained again.
-benchmarks.distillation compares the methods of distillation.
+The validation images are the same, however many images the teacher learns from. Accuracy is that of
+the exported float32 file on them; the test images stay closed. Lines are appended to the CSV as
+they arrive; an arm with a seed that it holds is not trained again.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.arms import Arm, parser, run, study_of
+from benchmarks.distillation_arms import distillation_arms
 from search.data.prepare import prepare
 from search.data.views.augmentation import LEVELS
 from search.evaluation.artifact import write_weights
@@ -31,7 +33,7 @@ from search.teachers.teacher import prepare_teacher
 
 _BASE_LEVEL = "standard"
 _FEW_VIEWS = (1, 4)
-_TEACHER = "test_resnet"
+_TEACHER, _ASSISTANT = "test_resnet", "test_byobnet"
 _SIDE, _SMALL_SIDE = 28, 20
 _PIXELS = {"those of the student, enlarged": "2GB", "crops of the original": "1B"}
 # The epochs of a trial of a search, and of a finalist, as shares of the base's.
@@ -45,40 +47,62 @@ class Setting:
     Attributes:
         arms: the arms.
         keys: the settings of the study, in which the groups of arms may differ.
+        teacher: the settings of its teacher; None for the one that is trained once.
     """
 
     arms: tuple[Arm, ...]
-    keys: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+    teacher: str | None = None
 
 
-def settings(epochs: int) -> Iterator[Setting]:
-    """Yield the arms of each study.
-
-    Args:
-        epochs: the epochs of the base.
-    """
+def settings(options: argparse.Namespace) -> Iterator[Setting]:
+    """Yield the arms of each study."""
     for level in LEVELS:
         arms = tuple(
             _arm("augmentation", f"{level}, {method}", distillation=method)
             for method in ("labels", "soft_targets")
         )
         yield Setting(arms, (f"data.augment={level}",))
-    for count in _FEW_VIEWS:
-        yield Setting((_arm("views", f"{count} views"),), (f"search.views={count}",))
-    yield Setting((_arm("views", "a teacher that runs in each step"),), ("search.views=live",))
-    mixed = _arm("mixed images", "the mixture of two answers", **_MIXING)
-    yield Setting((mixed,), ())
+    yield Setting((*distillation_arms(options.epochs),))
+    yield from _lengths_and_views(options.epochs)
+    yield Setting((_arm("mixed images", "the mixture of two answers", **_MIXING),))
     answered = _arm("mixed images", "the answer for the mixture", **_MIXING)
     yield Setting((answered,), ("search.views=live",))
-    lengths = [max(1, round(share * epochs)) for share in (_SHORT, 1.0, _LONG)]
-    longer = tuple(
-        _arm("epochs", f"{length} epochs", **{"training.standard.epochs": length})
-        for length in lengths
-    )
-    yield Setting(longer, (f"space.training.standard.epochs={lengths[-1]}",))
     for name, in_memory in _PIXELS.items():
         keys = (f"data.image_size={_SMALL_SIDE}", f"data.in_memory={in_memory}")
         yield Setting((_arm("the teacher's pixels", name),), keys)
+    for name, teacher in _teachers(options).items():
+        yield Setting((_arm("teachers", name),), teacher=teacher)
+
+
+def _lengths_and_views(epochs: int) -> Iterator[Setting]:
+    """Yield trainings of other lengths, and the longest ones with other views."""
+    lengths = [max(1, round(share * epochs)) for share in (_SHORT, 1.0, _LONG)]
+    longest = {"training.standard.epochs": lengths[-1]}
+    key = f"space.training.standard.epochs={lengths[-1]}"  # as many views are prepared
+    arms = (
+        _arm("epochs", f"{length} epochs", **{"training.standard.epochs": length})
+        for length in lengths
+    )
+    yield Setting((*arms, _arm("views", f"{lengths[-1]} views", **longest)), (key,))
+    for count in _FEW_VIEWS:
+        yield Setting((_arm("views", f"{count} views", **longest),), (key, f"search.views={count}"))
+    live = _arm("views", "a teacher that runs in each step", **longest)
+    yield Setting((live,), (key, "search.views=live"))
+
+
+def _teachers(options: argparse.Namespace) -> dict[str, str]:
+    """Return the settings of teachers that learn from the students' images."""
+    train = f"epochs: {options.teacher_epochs}, patience: {options.teacher_epochs}"
+    teacher = f"model: {options.teacher}, stem: {options.teacher_stem}"
+    one = f"{teacher}, train: {{{train}}}"
+    assistant = f"{{model: {_ASSISTANT}, stem: small, train: {{{train}}}}}"
+    return {
+        "one teacher": f"{{{one}}}",
+        "three teachers": f"{{{one}, copies: 3}}",
+        "the third generation": f"{{{teacher}, train: {{{train}, generations: 3}}}}",
+        f"{_ASSISTANT} as an assistant": f"{{{one}, assistant: {assistant}}}",
+    }
 
 
 _MIXING: dict[str, Scalar] = {"training.standard.mixup": 0.2, "training.standard.cutmix": 1.0}
@@ -95,11 +119,14 @@ def main() -> None:
     own.add_argument("--teacher", default=_TEACHER)
     own.add_argument("--teacher-stem", choices=("original", "half", "small"), default="half")
     own.add_argument("--teacher-epochs", type=int, default=30)
+    own.add_argument(
+        "--teacher-images", type=int, help="images that the teacher learns from; default: --images"
+    )
     options = own.parse_args()
     teacher = _trained_once(options)
-    for setting in settings(options.epochs):
-        keys = (*_keys(options), f"teacher={teacher}", *setting.keys)
-        run(setting.arms, options, _base(options), study_keys=keys)
+    for setting in settings(options):
+        keys = (*_keys(options), f"teacher={setting.teacher or teacher}", *setting.keys)
+        run(setting.arms, options, base_of(options), study_keys=keys)
 
 
 def _trained_once(options: argparse.Namespace) -> str:
@@ -108,7 +135,8 @@ def _trained_once(options: argparse.Namespace) -> str:
     if not file.exists():
         training = f"{{epochs: {options.teacher_epochs}, patience: {options.teacher_epochs}}}"
         teacher = f"{{model: {options.teacher}, stem: {options.teacher_stem}, train: {training}}}"
-        study = study_of(options, (*_keys(options), f"teacher={teacher}"))
+        images = f"data.train_images={options.teacher_images or options.images}"
+        study = study_of(options, (*_keys(options), images, f"teacher={teacher}"))
         callback, cache = SilentCallback(), FolderStore.of(study.run.cache)
         dataset = prepare(study.data, seed=study.seed, cache=cache)
         context = teacher_context(
@@ -130,7 +158,8 @@ def _keys(options: argparse.Namespace) -> tuple[str, ...]:
     )
 
 
-def _base(options: argparse.Namespace) -> dict[str, Scalar]:
+def base_of(options: argparse.Namespace) -> dict[str, Scalar]:
+    """Return the recipe that each arm changes, as flat parameters."""
     return {
         "student": "timm", "student.timm.model": options.student,
         "student.timm.stem": options.stem,

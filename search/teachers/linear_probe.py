@@ -13,12 +13,12 @@ from search.data.dataset import normalize
 from search.errors import TeacherError
 from search.teachers.adapters import AdaptedTeacher, OrderedTeacher, own_size
 from search.teachers.setting import TeacherContext
+from search.training.inference import inference_batch
 
 # Bump it when the same images lead to another classifier.
 VERSION = 1
 
 _MAX_IMAGES = 20_000
-_BATCH = 256
 _DECAY = 1e-3
 _ITERATIONS = 200
 
@@ -110,7 +110,8 @@ def _classifier_inputs(
     hook = classifier.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     try:
         size = own_size(network)
-        for batch in training.batches(_BATCH, order=order, device=context.device, image_size=size):
+        count = inference_batch(size or info.image_size, device=context.device)
+        for batch in training.batches(count, order=order, device=context.device, image_size=size):
             network(normalize(batch.images, info.mean, info.std))
             labels.append(batch.labels)
     finally:

@@ -24,14 +24,12 @@ from search.teachers.adapters import own_size
 from search.teachers.logits_file import ViewLogits
 from search.teachers.prepared import Teacher
 from search.training import ensemble
+from search.training.inference import inference_batch, memory_format
 from search.versions import TRAINING_LIBRARIES, StageVersions, Versions, image_stages
 from spaces.axes.distillation import Needs
 
-BATCH = 256
-"""The number of images for which the teacher answers at a time."""
-
 # Bump it when the content of the files changes, or its order.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -157,10 +155,14 @@ def answers(
         view: the view of these images.
         order: the indices of the images, [n], int64; None: all, ascending.
     """
-    sizes = [own_size(member) or dataset.info.image_size for member in teacher.members]
+    sizes = _sizes(teacher, dataset)
+    count = answered_at_once(teacher, dataset)
+    formats = [memory_format(member) for member in teacher.members]
+    for member, layout in zip(teacher.members, formats, strict=True):
+        member.to(memory_format=layout)
     streams = {
         size: dataset.training.batches(
-            BATCH, order=order, view=view, device=teacher.device, image_size=size
+            count, order=order, view=view, device=teacher.device, image_size=size
         )
         for size in dict.fromkeys(sizes)
     }
@@ -169,7 +171,20 @@ def answers(
             size: normalize(batch.images, dataset.info.mean, dataset.info.std)
             for size, batch in zip(streams, batches, strict=True)
         }
-        yield batches[0].indices, _stacked(teacher.members, [images[size] for size in sizes])
+        given = [
+            images[size].contiguous(memory_format=layout)
+            for size, layout in zip(sizes, formats, strict=True)
+        ]
+        yield batches[0].indices, _stacked(teacher.members, given)
+
+
+def answered_at_once(teacher: Teacher, dataset: Dataset) -> int:
+    """Return the number of images for which the teacher answers at a time."""
+    return inference_batch(max(_sizes(teacher, dataset)), device=teacher.device)
+
+
+def _sizes(teacher: Teacher, dataset: Dataset) -> list[int]:
+    return [own_size(member) or dataset.info.image_size for member in teacher.members]
 
 
 def _stacked(members: Sequence[nn.Module], images: Sequence[Tensor]) -> Tensor:

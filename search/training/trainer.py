@@ -19,6 +19,7 @@ from search.training.drop_path import drop_path
 from search.training.ema import MovingAverage
 from search.training.ensemble import ensemble_logits
 from search.training.erasing import erased
+from search.training.inference import memory_format
 from search.training.mixup import draw_mixture
 from search.training.training_plan import TrainingPlan
 from search.training.training_run import TrainingRun, restored, save_checkpoint
@@ -44,7 +45,7 @@ def train(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator[
     dataset = for_learning(dataset, by_labels=plan.distillation.uses_labels)
     plan = _with_label_loss(plan, dataset)
     torch.manual_seed(plan.seed)
-    network.to(plan.device).to(memory_format=_memory_format(network))
+    network.to(plan.device).to(memory_format=memory_format(network))
     for teacher in plan.teachers:
         teacher.to(plan.device)
     try:
@@ -131,17 +132,6 @@ def sample_losses(
         network.cpu()
 
 
-def _memory_format(network: nn.Module) -> torch.memory_format:
-    """Return channels last for convolutional networks, else the contiguous format.
-
-    With channels last, a step of a convolutional network takes 0.5 to 1.0 of the time, as measured
-    by benchmarks/training_step.py. A vision transformer has only one convolution, and does not
-    become faster.
-    """
-    convolutions = sum(isinstance(module, nn.Conv2d) for module in network.modules())
-    return torch.channels_last if convolutions > 1 else torch.contiguous_format
-
-
 def _epoch(
     run: TrainingRun, dataset: Dataset, plan: TrainingPlan, *, epoch: int, order: Tensor
 ) -> float:
@@ -220,7 +210,7 @@ def _loss(
     progress: float,
 ) -> Tensor:
     images = normalize(batch.images, dataset.info.mean, dataset.info.std)
-    images = images.contiguous(memory_format=_memory_format(distiller.student))
+    images = images.contiguous(memory_format=memory_format(distiller.student))
     members = None
     if plan.targets is not None:
         members = plan.targets(view, batch.indices).to(plan.device)

@@ -8,8 +8,7 @@ from torch import nn
 from search.data.dataset import Dataset, Labels, Part, normalize
 from search.objectives.metric import Metric
 from search.objectives.predictions import Predictions
-
-_BATCH = 512
+from search.training.inference import inference_batch
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,9 @@ def predictions_of(
         image_size: the size of the images; None is that of the data set.
     """
     network.eval()
+    size = inference_batch(image_size or dataset.info.image_size, device=device)
     logits = (
         network(normalize(batch.images, dataset.info.mean, dataset.info.std)).float().cpu().numpy()
-        for batch in part.batches(_BATCH, device=device, image_size=image_size)
+        for batch in part.batches(size, device=device, image_size=image_size)
     )
     return Predictions.of_batches(logits, part.labels)

@@ -16,7 +16,7 @@ from search.data.views.view import View
 from search.pipeline.checks import needs_of
 from search.pipeline.setup import requirements_of
 from search.pipeline.view_numbers import auto_views, final_views, stated_views
-from search.teachers.logits_cache import BATCH, answers
+from search.teachers.logits_cache import answered_at_once, answers
 from search.teachers.prepared import Teacher
 from search.tuner.drawn_recipes import draw_recipes
 from search.tuner.effort import TrialTimer, search_seconds, torch_threads
@@ -127,7 +127,8 @@ def _tell(
 def _seconds_per_view(study: Study, teacher: Teacher, dataset: Dataset) -> float:
     """Return the seconds in which the teacher answers for a view of all training images."""
     learned = for_learning(dataset, by_labels=False)
-    order = torch.arange((1 + _TIMED_BATCHES) * BATCH) % len(learned.training)
+    count = answered_at_once(teacher, learned)
+    order = torch.arange((1 + _TIMED_BATCHES) * count) % len(learned.training)
     view = View(number=0, seed=study.seed, augmentation=dataset.info.augmentation)
     durations = []
     start = time.perf_counter()

@@ -89,12 +89,17 @@ def test_accuracies_near_one_are_still_told_apart() -> None:
 def test_students_of_one_training_are_equally_lucky() -> None:
     trials, _ = searched(0)
     lucky = measured(60, 0.99, images=IMAGES)
-    branch = replace(measured(61, 0.985, images=IMAGES), parent=60)
-    stranger = replace(branch, parent=None)
+    branches = [
+        replace(measured(number, 0.985, images=IMAGES), parent=60)
+        for number in (61, 62, 63, 64, 65)
+    ]
+    strangers = [replace(one, parent=None) for one in branches]
     here = {"training.x": 0.5}
-    alone = estimates([*trials, *(replace(one, params=here) for one in (lucky, stranger))], GOAL)
-    together = estimates([*trials, *(replace(one, params=here) for one in (lucky, branch))], GOAL)
-    # What two strangers say counts twice; a branch says nothing new.
+    alone = estimates([*trials, *(replace(one, params=here) for one in (lucky, *strangers))], GOAL)
+    together = estimates(
+        [*trials, *(replace(one, params=here) for one in (lucky, *branches))], GOAL
+    )
+    # What strangers say counts each time; branches say nothing new.
     assert together[60].value < alone[60].value
     assert together[60].value > together[61].value
 

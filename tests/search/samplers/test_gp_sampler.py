@@ -378,7 +378,7 @@ def test_of_first_branches_whose_costs_are_not_known_the_last_are_made() -> None
 
 
 def test_branches_that_promise_less_for_an_epoch_than_their_trial_are_not_made() -> None:
-    study = _study(1)
+    study = _study()
     assert len(list(_recipes(study, 12))) == 12
     _, ahead = _asked(study)
     sampler = study.sampler

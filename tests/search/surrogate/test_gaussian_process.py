@@ -131,11 +131,11 @@ def test_a_column_that_explains_nothing_gets_a_long_scale() -> None:
     assert used < 1 < 3 < unused
 
 
-def test_without_evidence_length_scales_are_at_the_mode_of_their_prior() -> None:
-    # exp(√2 - 3) · √columns: the mode of the log-normal distribution of the paper.
+def test_without_evidence_length_scales_are_between_mode_and_median_of_their_prior() -> None:
+    # exp(√2) · √columns is the median of the paper's prior, e^-3 of that the mode.
     nothing = Observations(np.zeros((1, 9)), np.zeros(1), np.zeros(1))
     fitted = fit(nothing, np.zeros(9, bool))
-    np.testing.assert_allclose(fitted.kernel.length_scales, 3 * math.exp(math.sqrt(2) - 3))
+    np.testing.assert_allclose(fitted.kernel.length_scales, 3 * math.exp(math.sqrt(2) - 1.5))
 
 
 def test_the_fit_finds_the_noise() -> None:

@@ -72,7 +72,7 @@ def test_all_generations_can_teach_as_an_ensemble(
     for found, (expected,) in zip(
         _logits(both, room.dataset), (_logits(one, room.dataset) for one in alone), strict=True
     ):
-        assert torch.equal(found, expected)
+        torch.testing.assert_close(found, expected)
     members = [member.settings for member in teaching_members([settings])]
     folder = save_teacher(both, members, room.dataset.info, cache=room.cache)
     opened = open_teachers(folder, allow_code=False)

@@ -1,10 +1,11 @@
-"""The arms that the benchmark of distillations compares."""
+"""The arms that compare distillations."""
 
 import argparse
 
 import pytest
 
-from benchmarks.distillation import arms, base_of
+from benchmarks.ablation import base_of
+from benchmarks.distillation_arms import distillation_arms
 from spaces.distillation.dkd import DKD
 from spaces.recipe import Recipe
 
@@ -13,7 +14,8 @@ OPTIONS = argparse.Namespace(student="test_resnet", stem="small", epochs=60)
 
 def _recipes(epochs: int = 60) -> dict[str, Recipe]:
     return {
-        arm.name: Recipe.from_params({**base_of(OPTIONS), **arm.params}) for arm in arms(epochs)
+        arm.name: Recipe.from_params({**base_of(OPTIONS), **arm.params})
+        for arm in distillation_arms(epochs)
     }
 
 
