@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from search.analysis.finals import of_kind
 from search.analysis.pareto import frontier
@@ -12,6 +13,7 @@ from search.evaluation.measure import predictions, quality
 from search.evaluation.predictions_file import TEACHER, keep_test
 from search.objectives.goal import Goal
 from search.objectives.predictions import Predictions
+from search.pipeline.floor_classes import floor_labels
 from search.pipeline.study_context import StudyContextSpec
 from search.progress import Callback
 from search.records import TeacherRecord, TrialKind, TrialRecord, TrialState
@@ -29,10 +31,12 @@ def grade(
         callback.log("no student is tested, because there are no test images: data.test_share is 0")
         return
     teacher_predictions = _test(TEACHER, spec, dataset)
-    store.record_teacher(
-        spec.study,
-        replace(teacher, test=quality(teacher_predictions, teacher=teacher_predictions.classes)),
+    measured = partial(
+        quality,
+        teacher=teacher_predictions.classes,
+        classes=floor_labels(spec.requirements.budget, dataset.info),
     )
+    store.record_teacher(spec.study, replace(teacher, test=measured(teacher_predictions)))
     students = _to_test(store.trials(spec.study), goal)
     callback.log(
         f"testing {len(students)} students on {len(dataset.test)} images that the search never used"
@@ -49,9 +53,7 @@ def grade(
         except (ArtifactError, TargetError) as error:
             callback.log(f"trial {student.number} is not tested: {error}")
             continue
-        store.record_test(
-            spec.study, student.number, quality(found, teacher=teacher_predictions.classes)
-        )
+        store.record_test(spec.study, student.number, measured(found))
 
 
 def _to_test(trials: Sequence[TrialRecord], goal: Goal) -> list[TrialRecord]:

@@ -68,7 +68,11 @@ class Measurement:
 
 
 Quality = Mapping[str, Measurement]
-"""A network's quality on a part of the data, by the names of `search.objectives.metrics`."""
+"""A network's quality on a part of the data, by the names of `search.objectives.metrics`.
+
+The recall of a class that the study's budget bounds has a name such as `recall.stop`; see
+`search.objectives.floors`.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +106,8 @@ class EpochRecord:
     """One point of a learning curve; `score` is the study's metric on validation images.
 
     The score is measured on the float32 network. In the stage `tune`, it is measured on the network
-    with fake quantization (quantization-aware training).
+    with fake quantization (quantization-aware training). `floors` are the values that the budget's
+    floors bound, by their stored names, measured in the same way.
     """
 
     stage: str
@@ -110,6 +115,7 @@ class EpochRecord:
     loss: float
     score: float
     learning_rate: float
+    floors: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +169,9 @@ class Branch:
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The outcome of a trial, which the store writes in one transaction.
+
+    `violations` are those of `Budget.violations`. `reason` is why the trial was not completed; of a
+    complete trial, which floors its student breaks.
 
     The store records each of `branches` as a trial whose parent is this one. `no_op` joins the
     stages' own `no_op`, for lists of trials.

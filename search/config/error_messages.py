@@ -14,6 +14,7 @@ from search.storage.store_url import safe_url
 from spaces.names import suggestion
 
 _MOST_LINES = 10
+_FLOORS = (("budget", "recall"), ("budget", "metrics"))
 
 # From a scheme to the last @ after it on the line, since a password may hold any character.
 _URL = re.compile(r"[A-Za-z][\w+.-]*://(?:[^\n]*@)?[^\s'\"]*")
@@ -87,11 +88,13 @@ def _place(loc: tuple[str | int, ...]) -> Place:
 def _own_message(place: Place, message: str) -> tuple[Place, str]:
     """Return the place and the message of one of our own validators.
 
-    The messages of the space begin with a place inside it.
+    The messages of the space begin with a place inside it, those of floors with a name.
     """
     inner, separator, rest = message.partition(": ")
     if place == ("space",) and separator:
         return (*place, *inner.split(".")), rest
+    if place in _FLOORS and separator and not message.startswith("must "):
+        return (*place, inner), rest
     return place, message
 
 

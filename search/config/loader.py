@@ -18,7 +18,7 @@ from search.storage.store_url import safe_url
 from spaces.axes.student import NO_WEIGHTS, TEACHERS_WEIGHTS
 
 _MOST_BYTES = 10**6
-_OVERRIDE = re.compile(r"([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)=(.*)", re.DOTALL)
+_OVERRIDE = re.compile(r"([A-Za-z_][\w-]*(?:\.[\w-]+)*)=(.*)", re.DOTALL)
 
 # Paths that a study file may give relative to its own folder.
 _DATA_PATHS = ("path", "images", "class_names", "unlabelled")

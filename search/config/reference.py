@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from search.config.fields import class_order
 from search.config.study import Study
 from search.config.table_settings import class_names
+from search.objectives.floors import parse_metric_floors, parse_recalls
 from search.objectives.limits import limits
 from search.objectives.units import format_bytes, parse_bytes, parse_room, parse_seconds
 
@@ -23,6 +24,8 @@ _QUANTITIES: Mapping[Callable[..., Any], str] = {
     parse_seconds: "time, such as 2h",
     class_order: "natural, sorted, a path, a list of names, or the output of each class",
     class_names: "a path, a list of names, or a mapping to names",
+    parse_recalls: "a mapping of classes to shares, above 0, at most 1",
+    parse_metric_floors: "a mapping of metrics to values",
     **{limit.parse: limit.takes for limit in limits().values()},
 }
 _NUMBERS = ((int, "whole number"), (float, "number"))

@@ -39,7 +39,7 @@ _WEIGHTS = {"best": BEST_WEIGHT, "frontier": 0.0}
 
 
 class BudgetSettings(Budget):
-    """The budget, and the target on which it must hold."""
+    """The budget, and the target on which its limits must hold."""
 
     target: TargetSettings = Field(
         TargetSettings(), description="where students are served and latency is measured"
@@ -72,7 +72,7 @@ class SearchSettings(Section):
         None,
         description="what the sampler gp looks for: best, the best student within the budget; "
         "frontier, good students of all costs within it; or a weight between 0 (frontier) and 1 "
-        "(the best student alone), best being 0.5; null: best where the budget has a limit",
+        "(the best student alone), best being 0.5; null: best where the budget limits a cost",
     )
     prefer: Literal["best", "smallest_within_noise"] = Field(
         MOST_ACCURATE,
@@ -187,7 +187,9 @@ class Study(Section):
     space: Annotated[dict[str, Any], AfterValidator(_is_space)] = Field(
         description="the methods and the ranges to search, by axis"
     )
-    budget: BudgetSettings = Field(BudgetSettings(), description="limits on the costs of a student")
+    budget: BudgetSettings = Field(
+        BudgetSettings(), description="limits on a student's costs, and floors of its quality"
+    )
     search: SearchSettings = Field(SearchSettings(), description="how the space is searched")
     final: FinalSettings | None = Field(
         None,

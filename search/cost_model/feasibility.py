@@ -14,7 +14,6 @@ from search.cost_model.estimator import Estimate, Estimator
 from search.cost_model.shape_law import ShapeLaw
 from search.cost_model.verdict import Basis, CostVerdict
 from search.errors import ArtifactError, TargetError, TrialError, shortened
-from search.objectives.budget import Budget
 from search.objectives.counting import count_operations
 from search.objectives.limit import Scaling
 from search.objectives.limits import LATENCY, limit_on
@@ -47,6 +46,7 @@ class Feasibility:
         self, requirements: StudentRequirements, table: CostTable, *, timed: bool = True
     ) -> None:
         self._requirements = requirements
+        self.budget = requirements.budget.before_training
         self._table = table
         self._timed = timed
         # Untrained costs of students whose cost depends on learned values. The store does not
@@ -57,10 +57,6 @@ class Feasibility:
         self._unsound: dict[Shape, str] = {}
         # By student and quantization: the least possible cost at each ratio.
         self._bounds: defaultdict[tuple[str, str], dict[float, Cost]] = defaultdict(dict)
-
-    @property
-    def budget(self) -> Budget:
-        return self._requirements.budget
 
     def judge(self, recipe: Recipe) -> CostVerdict:
         """Decide whether the recipe may be trained; measure its student if necessary."""

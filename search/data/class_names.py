@@ -5,15 +5,17 @@ only shown, so that another one changes neither the labels nor their order.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+from search.data.dataset import DataInfo
 from search.data.sources.table_file import read_rows
 from search.errors import DataError
 from search.files.reading import DamagedFile, read_json, read_limited
+from spaces.names import suggestion
 
 Given = str | Sequence[str] | Mapping[str, str]
 
@@ -66,6 +68,37 @@ def readable_names(given: Given, classes: Sequence[str]) -> ReadableNames:
     _check(named, classes, others)
     names = tuple(named.get(one, one) for one in classes)
     return ReadableNames(names=names, fact=_fact(given, named, classes, len(others)))
+
+
+def labels_of(key: str, names: Iterable[str], info: DataInfo) -> dict[str, int]:
+    """Return the label of each named class: by its name in the data, or its readable name.
+
+    Args:
+        key: the key of the study file with the names, for the message.
+        names: the names.
+        info: the data.
+
+    Raises:
+        DataError: a name is of no class; the message names similar ones.
+    """
+    own = {name: label for label, name in enumerate(info.class_ids)}
+    shown = {normalize("NFC", name): label for label, name in enumerate(info.classes)}
+    known, found = _Classes(info.class_ids), {}
+    for name in names:
+        of_data = known.find(name)
+        label = shown.get(_one_line(name)) if of_data is None else own[of_data]
+        if label is None:
+            both = dict.fromkeys((*info.classes, *info.class_ids))
+            raise DataError(
+                f"{key} must name classes of the data, but {name!r} is none"
+                f"{suggestion(name, both)}; the classes are {_shown(info.classes)}"
+            )
+        found[name] = label
+    return found
+
+
+def _one_line(name: str) -> str:
+    return normalize("NFC", " ".join(name.split()))
 
 
 class _Classes:

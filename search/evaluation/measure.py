@@ -1,11 +1,13 @@
 """Measurement of a student's quality, on the file that is served."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import torch
 
 from search.data.dataset import Dataset, Part, normalize
+from search.objectives.floors import recalls
 from search.objectives.metrics import metrics
 from search.objectives.predictions import Predictions
 from search.records import Measurement, Quality
@@ -43,18 +45,26 @@ def calibration_batches(dataset: Dataset, *, seed: int) -> Iterator[np.ndarray]:
         yield normalize(batch.images, dataset.info.mean, dataset.info.std).numpy()
 
 
-def quality(found: Predictions, *, teacher: np.ndarray | None) -> Quality:
-    """Return all metrics that can be computed from the predictions.
+def quality(
+    found: Predictions,
+    *,
+    teacher: np.ndarray | None,
+    classes: Mapping[str, int] = MappingProxyType({}),
+) -> Quality:
+    """Return all metrics that can be computed from the predictions, and the recalls of classes.
 
     Args:
         found: the predictions.
         teacher: the teacher's classes, [images], int64. With None, the result omits the metrics
             that compare with the teacher.
+        classes: the label of each class whose recall a budget bounds, by its name in the budget. A
+            class without images has no recall.
     """
-    classes = found.classes if teacher is None else teacher
-    return {
-        name: Measurement(metric.compute(found, classes), metric.standard_error(found, classes))
+    others = found.classes if teacher is None else teacher
+    measured = {
+        name: Measurement(metric.compute(found, others), metric.standard_error(found, others))
         for name, metric in metrics().items()
         if (teacher is not None or not metric.uses_teacher)
         and (found.ranks is not None or not metric.uses_ranks)
     }
+    return measured | recalls(found, classes)

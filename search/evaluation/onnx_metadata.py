@@ -40,7 +40,11 @@ def described(info: DataInfo, found: Quality | None = None) -> dict[str, str]:
     }
     if found:
         metadata[METRICS] = {
-            **{f"validation_{name}": _fixed(found[name].value, metrics()[name]) for name in found},
+            **{
+                f"validation_{name}": _fixed(measured.value, metrics()[name])
+                for name, measured in found.items()
+                if name in metrics()  # the recalls of classes are not
+            },
             "validation_images": info.sizes.validation,
         }
     return {key: json.dumps(value) for key, value in metadata.items()}

@@ -94,6 +94,8 @@ MACS = Limit(
 )
 
 _OWN = (SIZE, LATENCY, PARAMETERS, MACS)
+# The other keys of a study file's budget.
+_TAKEN = ("recall", "metrics", "target")
 
 
 @cache
@@ -101,8 +103,8 @@ def limits() -> Mapping[str, Limit]:
     """Return all limits by name: retort's own limits, then those of installed plugins.
 
     Raises:
-        PluginError: two limits have the same name or stored cost, or a plugin's limit has no
-        `count`.
+        PluginError: two limits have the same name or stored cost; a plugin's limit has no `count`,
+            or the name of another key of the budget.
     """
     found: dict[str, Limit] = {}
     costs: set[str] = set()
@@ -112,6 +114,11 @@ def limits() -> Mapping[str, Limit]:
         if limit.is_timed and limit is not LATENCY:
             raise PluginError(
                 f"limit {limit.name!r} must have `count`, because targets measure only latency"
+            )
+        if limit.name in _TAKEN:
+            raise PluginError(
+                f"the name of a limit must not be {', '.join(_TAKEN)}, which are other keys of the "
+                f"budget, but a plugin has a limit {limit.name!r}: rename it"
             )
         own = {limit.cost, *limit.also}
         if limit.name in found or costs & own:

@@ -1,7 +1,7 @@
 """The predictions of a network for one part of the data; metrics use them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -55,6 +55,17 @@ class Predictions:
         """Which images are predicted correctly, [images]."""
         right: NDArray[np.bool_] = self.classes == self.labels
         return right
+
+    def of_class(self, label: int) -> Self:
+        """Return the predictions for the images of one class."""
+        own = self.labels == label
+        return replace(
+            self,
+            labels=self.labels[own],
+            classes=self.classes[own],
+            confidence=self.confidence[own],
+            ranks=None if self.ranks is None else self.ranks[own],
+        )
 
     def by_class(self, classes: int) -> tuple[tuple[int, int], ...]:
         """Return the number of images and of correct predictions for each class."""

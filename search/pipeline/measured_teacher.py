@@ -1,6 +1,6 @@
 """The measurement of a study's teacher: exported and served like a student."""
 
-from search.config.target_settings import TargetSettings
+from search.config.study import BudgetSettings
 from search.data.dataset import Dataset
 from search.errors import TargetError
 from search.evaluation.measure import predictions, quality
@@ -8,6 +8,7 @@ from search.evaluation.onnx_metadata import described
 from search.evaluation.predictions_file import PREDICTIONS, TEACHER, write_predictions
 from search.files.disk import scratch
 from search.objectives.counting import count_cost
+from search.pipeline.floor_classes import floor_labels
 from search.progress import Callback
 from search.records import TeacherRecord
 from search.storage.artifact_owner import Claim
@@ -21,13 +22,17 @@ from spaces.quantization.float32 import Float32
 
 
 def measure_teacher(
-    teacher: Teacher, dataset: Dataset, claim: Claim, target: TargetSettings, callback: Callback
+    teacher: Teacher,
+    dataset: Dataset,
+    claim: Claim,
+    budget: BudgetSettings,
+    callback: Callback,
 ) -> TeacherRecord:
     """Export the teacher to the artifacts folder, with its predictions, and measure the file.
 
     The file takes images of the teacher's own size.
     """
-    info = dataset.info
+    info, target = dataset.info, budget.target
     size = teacher.image_size or info.image_size
     shape = (info.channels, size, size)
     serving = runtime(target.runtime)
@@ -48,6 +53,6 @@ def measure_teacher(
     return TeacherRecord(
         name=teacher.name,
         digest=teacher.digest,
-        quality=quality(found, teacher=found.classes),
+        quality=quality(found, teacher=found.classes, classes=floor_labels(budget, dataset.info)),
         cost=cost,
     )

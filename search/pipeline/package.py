@@ -52,11 +52,12 @@ def ship(
         seed: the seed that selects the calibration images.
 
     Returns:
-        COMPLETE with the stored artifact; INFEASIBLE where the file breaks the budget. The outcome
-        of a refit has no quality.
+        COMPLETE with the stored artifact; INFEASIBLE where the file's costs break the budget. A
+        student that breaks a floor is COMPLETE, and its reason names the floor. The outcome of a
+        refit has no quality.
     """
+    budget, runtime = context.requirements.budget, context.requirements.runtime
     with scratch() as workspace:
-        runtime = context.requirements.runtime
         file = _convert(student, workspace, recipe, context, seed=seed)
         recorder.end_stage("quantize")
         predicted, found = _measured_quality(file, context)
@@ -74,7 +75,7 @@ def ship(
             score=None if context.is_refit else found[context.metric.name].value,
         )
         recorder.end_stage("measure")
-        if not context.requirements.budget.admits(cost):
+        if not budget.admits(cost):
             return over_budget(cost, context.requirements, found)
         provenance = Provenance(
             params=recipe.to_params(),
@@ -88,7 +89,8 @@ def ship(
         state=TrialState.COMPLETE,
         cost=cost,
         quality=found,
-        violations=context.requirements.budget.violations(cost),
+        reason=budget.explain(cost, found) or None,
+        violations=budget.violations(cost, found),
         artifact=artifact,
         hardware=_hardware(context.requirements),
     )
@@ -115,13 +117,19 @@ def _store_artifact(
 def over_budget(
     cost: Cost, requirements: StudentRequirements, found: Quality | None = None
 ) -> Outcome:
-    """Return an outcome INFEASIBLE that names the broken limits."""
+    """Return an outcome INFEASIBLE that names the broken limits, and floors of a measured student.
+
+    Args:
+        cost: the student's cost, which breaks a limit.
+        requirements: the requirements on the study's students.
+        found: the quality of a trained student; None for an untrained one.
+    """
     return Outcome(
         state=TrialState.INFEASIBLE,
         cost=cost,
         quality=found or {},
-        reason=requirements.budget.explain(cost),
-        violations=requirements.budget.violations(cost),
+        reason=requirements.budget.explain(cost, found or {}),
+        violations=requirements.budget.violations(cost, found or {}),
     )
 
 
@@ -150,7 +158,9 @@ def _measured_quality(
     if context.is_refit:
         return {}, {}
     found = predictions(served, context.dataset.validation, context.dataset)
-    return {"validation": found}, quality(found, teacher=context.teacher_classes)
+    return {"validation": found}, quality(
+        found, teacher=context.teacher_classes, classes=context.floor_labels
+    )
 
 
 def _measure(

@@ -18,6 +18,7 @@ from search.evaluation.onnx_metadata import metadata_bytes
 from search.files.filestore import FolderStore
 from search.pipeline.balance import ClassBalance
 from search.pipeline.checks import check_study
+from search.pipeline.floor_classes import floor_warnings
 from search.pipeline.given_weights import GivenWeights, fitting_weights, prepare_weights
 from search.pipeline.lineage import Lineage
 from search.pipeline.measured_teacher import measure_teacher
@@ -67,7 +68,7 @@ def prepare_context(
     Raises:
         ArtifactsHeld: the artifacts folder belongs to another study, store or process.
         BadInput: for the reasons of `check_study`.
-        DataError: the data can't be used.
+        DataError: the data can't be used, or the budget names a class that they do not have.
         TeacherError: the teacher can't be loaded or does not fit the data.
     """
     check_study(study)
@@ -87,7 +88,7 @@ def prepare_context(
     spec = _with_weights(spec, prepare_weights(study, teacher, context))
     spec = with_teacher_outputs(spec, study, teacher, dataset, context)
     step("measuring the teacher")
-    record = measure_teacher(teacher, dataset, claim, study.budget.target, callback)
+    record = measure_teacher(teacher, dataset, claim, study.budget, callback)
     free_gpu(teacher, here)
     return spec, record
 
@@ -96,7 +97,8 @@ def _note_data(dataset: Dataset, study: Study, callback: Callback) -> None:
     """Report what the data are, and what may be wrong with them."""
     for line in notes(dataset.info):
         callback.note(line)
-    if warning := ClassBalance.of(dataset).warning(study.goal):
+    doubts = (ClassBalance.of(dataset).warning(study.goal), *floor_warnings(study.budget, dataset))
+    for warning in filter(None, doubts):
         callback.note(f"warning: {warning}")
 
 

@@ -18,6 +18,7 @@ from search.evaluation.predictions_file import PREDICTIONS, TEACHER, read_predic
 from search.files.filestore import FolderStore
 from search.objectives.metric import Metric
 from search.objectives.metrics import metric_of
+from search.pipeline.floor_classes import floor_labels
 from search.pipeline.given_weights import GivenWeights, read_weights
 from search.pipeline.refit import refit_dataset
 from search.pipeline.stage_cache import StageCache
@@ -75,7 +76,13 @@ class StudyContext:
     @property
     def validation(self) -> Validation:
         """The validation that scores students in training."""
-        return Validation(self.metric, self.teacher_classes)
+        floors = self.requirements.budget.floors()
+        return Validation(self.metric, self.teacher_classes, floors, self.floor_labels)
+
+    @property
+    def floor_labels(self) -> Mapping[str, int]:
+        """The label of each class that the budget names."""
+        return floor_labels(self.requirements.budget, self.dataset.info)
 
     @property
     def artifacts(self) -> FolderStore:

@@ -185,7 +185,9 @@ _BY_NAME: Mapping[str, ColumnRule] = {
         ("duration_s", "seconds", "elapsed_s", "finals_s", "learning_rate"),
         _MEASURE,
     ),
-    "violations": ColumnRule("a JSON object of finite numbers", _are_excesses),
+    **dict.fromkeys(
+        ("violations", "floors"), ColumnRule("a JSON object of finite numbers", _are_excesses)
+    ),
     "config": ColumnRule(
         f"a JSON object of finite values whose {', '.join(_SECTIONS)} are objects, and whose "
         "budget has limits such as 2MB and 5ms", _has_budget,

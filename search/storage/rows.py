@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Row
 
 from search.errors import ImpossibleValue, NotFinite, StoreError
+from search.objectives.floors import is_recall
 from search.objectives.metrics import metrics
 from search.records import (
     ArtifactRecord,
@@ -156,6 +157,8 @@ def check_measured(quality: Quality, cost: Cost) -> None:
                 f"{f' or worse than {metric.worst:g}' if metric.is_share else ''}, "
                 f"but is {found.value}"
             )
+        if is_recall(name) and not 0 <= found.value <= 1:
+            raise ImpossibleValue(f"{name} must be from 0 to 1, but is {found.value}")
         if found.error is not None and found.error < 0:
             raise ImpossibleValue(
                 f"the standard error of {name} must not be negative, but is {found.error}"

@@ -19,7 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from search.records import StudyState, TrialKind, TrialState
 from search.storage.columns import Flag, UtcTime
 
-SCHEMA = "0010"
+SCHEMA = "0011"
 """The newest revision in `migrations/versions`; a newer revision has a greater number."""
 
 VERSION_TABLE = "retort_schema"
@@ -201,6 +201,7 @@ class EpochRow(Table):
     loss: Mapped[float]
     score: Mapped[float]
     learning_rate: Mapped[float]
+    floors: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
 
 
 class CostRow(Table):

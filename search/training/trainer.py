@@ -65,14 +65,16 @@ def _curve(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator
         order = _order(dataset, plan, epoch=epoch)
         loss = _epoch(run, dataset, plan, epoch=epoch, order=order)
         run.swap_average()
+        found = plan.validation.scores(
+            network, dataset, device=plan.device, image_size=plan.image_size
+        )
         point = EpochRecord(
             stage=plan.stage,
             epoch=epoch,
             loss=loss,
-            score=plan.validation.score(
-                network, dataset, device=plan.device, image_size=plan.image_size
-            ),
+            score=found.score,
             learning_rate=max(group["lr"] for group in run.fit.optimizer.param_groups),
+            floors=found.floors,
         )
         curve.append(point)
         save_checkpoint(run, plan, curve)

@@ -21,6 +21,7 @@ from search.errors import BadInput
 from search.files.filestore import FolderStore
 from search.pipeline.balance import ClassBalance
 from search.pipeline.checks import check_study, student_models
+from search.pipeline.floor_classes import floor_warnings
 from search.pipeline.setup import requirements_of
 from search.pipeline.view_numbers import final_epochs, repetition_warning
 from search.records import Cost
@@ -57,6 +58,7 @@ class StudyPlan:
         decoding: the number of processes that decode images for a trial; 0: none.
         warnings: what may be wrong with the data.
         budget: the limits of the budget, by stored name of the cost.
+        floors: the floors of the budget, by stored name of the value.
         recipes: the number of recipes in the space; infinity where a range is continuous.
         students: the timm models that the study names, with those that globs and filters matched.
         draws: recipes drawn at random.
@@ -86,6 +88,7 @@ class StudyPlan:
     decoding: int
     warnings: tuple[str, ...]
     budget: Mapping[str, float]
+    floors: Mapping[str, float]
     recipes: float
     students: tuple[str, ...]
     draws: tuple[DrawnRecipe, ...]
@@ -139,6 +142,7 @@ def plan_study(
     cache, artifacts = FolderStore.of(study.run.cache), FolderStore.of(study.run.artifacts)
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=progress)
     prepared_s = time.perf_counter() - start
+    floor_doubts = floor_warnings(study.budget, dataset)
     loading = LoadingTime.measured(dataset, study)
     in_trials = loading.in_trials(study)
     requirements = requirements_of(study, dataset.info)
@@ -153,7 +157,7 @@ def plan_study(
     training_s, view_s = teacher_seconds(study, teachers, requirements, dataset, loading)
     times = PlannedTimes.of(study, draws, training_s=training_s, view_s=view_s)
     sizes, balance = dataset.info.sizes, ClassBalance.of(dataset)
-    doubts = (balance.warning(study.goal), *_repetitions(study, times))
+    doubts = (balance.warning(study.goal), *floor_doubts, *_repetitions(study, times))
     return StudyPlan(
         study=study.study,
         images=(sizes.training, sizes.validation, sizes.test),
@@ -169,6 +173,7 @@ def plan_study(
         decoding=in_trials.processes,
         warnings=(*warnings(dataset.info), *filter(None, doubts)),
         budget=study.budget.limits(),
+        floors={floor.name: floor.bound for floor in study.budget.floors()},
         recipes=study.search_space().count(),
         students=student_models(study),
         draws=draws,

@@ -76,7 +76,7 @@ def judged(outcome: Outcome, budget: Budget) -> Outcome | None:
         return outcome  # the recipe contradicts itself or can't be built, whatever the budget
     if outcome.state is TrialState.INFEASIBLE and budget.admits(outcome.cost):
         return None
-    return replace(outcome, violations=budget.violations(outcome.cost))
+    return replace(outcome, violations=budget.violations(outcome.cost, outcome.quality))
 
 
 def _why_different(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from search.objectives.budget import Budget
 from search.objectives.limits import limits
 from search.objectives.metrics import metrics
 from spaces import registry
@@ -98,6 +99,21 @@ def test_a_plugins_limit_that_nothing_can_measure_is_refused(install: NewPlugin)
     install("broken", LIMIT)
     with pytest.raises(PluginError, match=naming("heat", "count")):
         limits()
+
+
+@pytest.mark.parametrize("name", ["recall", "metrics", "target"])
+def test_a_plugins_limit_of_the_name_of_another_key_of_the_budget_is_refused(
+    install: NewPlugin, name: str
+) -> None:
+    install("broken", LIMIT.replace('"heat"', f'"{name}"', 1))
+    with pytest.raises(PluginError, match=naming(name)):
+        limits()
+
+
+def test_a_plugins_metric_can_have_a_floor(install: NewPlugin) -> None:
+    install("broken", METRIC.replace("acuracy", "accuracy").replace("none", "calmness"))
+    (floor,) = Budget.model_validate({"metrics": {"calm": 0.5}}).floors()
+    assert (floor.name, floor.utility) == ("calm", 0.5)
 
 
 def test_a_plugins_metric_beside_which_no_metric_can_stand_is_refused(install: NewPlugin) -> None:

@@ -477,3 +477,39 @@ def test_an_augmentation_is_a_level_and_knobs(
 def test_an_impossible_augmentation_is_named(path: Path, written: str, named: str) -> None:
     text = STUDY.replace("  source: digits\n", f"  source: digits\n{written}")
     assert naming(named).search(complaint(path, text))
+
+
+class TestFloors:
+    def test_they_are_read_from_the_file_and_from_overrides(self, path: Path) -> None:
+        path.write_text(STUDY.replace("  size: 2MB", "  size: 2MB\n  recall: {stop: 0.98}"))
+        overrides = ["budget.recall.14=0.9", "budget.metrics.macro_f1=0.8"]
+        study = load_study(path, overrides)
+        assert study.budget.recall == {"stop": 0.98, "14": 0.9}
+        assert study.budget.metrics == {"macro_f1": 0.8}
+        assert load_study(path, ["budget.recall.stop=0.5"]).budget.recall == {"stop": 0.5}
+        assert load_study(path, ["budget.recall.stop=null"]).budget.recall == {}
+
+    def test_they_survive_the_store(self, path: Path) -> None:
+        path.write_text(STUDY)
+        study = load_study(path, ["budget.recall.stop=0.98", "budget.metrics.accuracy=0.9"])
+        stored = json.loads(json.dumps(dump_study(study)))
+        assert study_from_dict(stored).budget == study.budget
+
+    @pytest.mark.parametrize(
+        ("override", "facts"),
+        [
+            ("budget.recall.stop=98", ("budget.recall.stop", 98)),
+            ("budget.recall=0.98", ("budget.recall must", 0.98)),
+            ("budget.metrics.macro_f2=0.9", ("budget.metrics.macro_f2", "macro_f1")),
+            ("budget.metrics.accuracy=2", ("budget.metrics.accuracy", 2)),
+        ],
+        ids=str,
+    )
+    def test_a_fault_is_named_with_its_place(
+        self, path: Path, override: str, facts: tuple[object, ...]
+    ) -> None:
+        assert naming(*facts, override).search(complaint(path, STUDY, override))
+
+    def test_a_budget_of_floors_alone_does_not_change_the_goal(self, path: Path) -> None:
+        path.write_text(STUDY.replace("  size: 2MB", "  recall: {stop: 0.98}"))
+        assert load_study(path).goal.weight == 0

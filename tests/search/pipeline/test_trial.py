@@ -288,3 +288,65 @@ def test_what_a_network_loses_is_the_same_whatever_was_drawn_before(
         return [loss.item() for loss in StudentBuilder(context, 0)._losses(network, recipe=mixed)]
 
     assert losses(1) == losses(2)
+
+
+@pytest.fixture(scope="module")
+def over_floors(
+    recipe: NewRecipe,
+    stripes: Dataset,
+    views: Views,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[StudyContext, Outcome]:
+    """A trial of a network that has hardly learned, which breaks floors of the budget."""
+    context = _within(
+        task_in(tmp_path_factory.mktemp("floors"), stripes, views),
+        size="10MB",
+        recall={"1": 1.0},
+        metrics={"accuracy": 1.0, "macro_f1": 0.001},
+    )
+    untaught = recipe(training=Standard(epochs=1, batch_size=16, learning_rate=1e-5))
+    return context, _run(untaught, context)
+
+
+def test_a_student_that_breaks_a_floor_is_complete_and_over_the_budget_with_a_reason(
+    over_floors: tuple[StudyContext, Outcome],
+) -> None:
+    context, outcome = over_floors
+    assert outcome.state is TrialState.COMPLETE, outcome.failure
+    assert outcome.artifact is not None
+    assert outcome.artifact.path in _left(context)
+    value = outcome.quality["accuracy"].value
+    assert value < 1
+    assert outcome.reason is not None
+    assert f"accuracy {value:.2%} is below 100.00%" in outcome.reason
+    assert outcome.violations["accuracy"] == pytest.approx(1 - value)
+    assert outcome.violations["size_bytes"] < 0
+
+
+def test_the_recall_of_a_named_class_is_measured_on_the_served_file(
+    over_floors: tuple[StudyContext, Outcome],
+) -> None:
+    context, outcome = over_floors
+    assert outcome.artifact
+    folder = context.artifacts.folder / outcome.artifact.path
+    served = Session(folder / SERVED, threads=1)
+    found = predictions(served, context.dataset.validation, context.dataset)
+    images, right = found.by_class(3)[1]
+    assert outcome.quality["recall.1"].value == right / images
+
+
+def test_the_values_with_floors_are_measured_after_each_epoch(
+    over_floors: tuple[StudyContext, Outcome],
+) -> None:
+    (point,) = over_floors[1].epochs
+    assert set(point.floors) == {"recall.1", "accuracy", "macro_f1"}
+    assert point.floors["accuracy"] == point.score
+
+
+def test_a_student_that_meets_the_floors_has_no_reason(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
+    outcome = _run(recipe(), _within(context, metrics={"accuracy": 0.001}))
+    assert outcome.state is TrialState.COMPLETE, outcome.failure
+    assert outcome.reason is None
+    assert outcome.violations["accuracy"] < 0
