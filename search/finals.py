@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from search.analysis.finals import of_kind
+from search.analysis.pareto import cost_of, fits, quality_of
 from search.analysis.ranking import Ranking
 from search.config.final_settings import FinalSettings
 from search.config.study import Study
@@ -66,6 +67,7 @@ class FinalRound:
         if not finalists:
             self.callback.log("no student of the search fits the budget: there are no finalists")
             return
+        self._note_floors(finalists)
         count = partial(self._count_views, finalists, spec)
         spec = self._context(partial(final_context, count_views=count), spec)
         self.store.record_views(name, final_views=spec.views.count)
@@ -102,6 +104,17 @@ class FinalRound:
         return count_final_views(
             self.study, recipes, teacher, spec.open_prepared(), known=known, log=self.callback.log
         )
+
+    def _note_floors(self, finalists: Sequence[Finalist]) -> None:
+        """Report the finalists whose students of the search break a floor of the budget."""
+        trials, budget = self.store.trials(self.study.study), self.study.budget
+        sources = dict.fromkeys(finalist.purpose.repeats for finalist in finalists)
+        for source in [trial for trial in trials if trial.number in sources]:
+            if not fits(source, budget):
+                self.callback.note(
+                    f"trial {source.number} is a finalist because too few students meet the "
+                    f"floors: {budget.explain(cost_of(source), quality_of(source))}"
+                )
 
     def _warn_of_repetitions(self, finalists: Sequence[Finalist], spec: StudyContextSpec) -> None:
         epochs = most_taught_epochs(finalist.recipe for finalist in finalists)

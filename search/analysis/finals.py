@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from search.analysis.pareto import cost_of, point_of, value_of
+from search.analysis.pareto import cost_of, point_of, quality_of, value_of
 from search.objectives.budget import Budget
 from search.objectives.goal import Goal
 from search.objectives.metric import Metric
@@ -74,11 +74,15 @@ def shipped(student: TrialRecord, trials: Sequence[TrialRecord], budget: Budget)
     Args:
         student: the student that was chosen on the validation images.
         trials: the trials of the study.
-        budget: the budget within which it was chosen. A refit that breaks it is not shipped.
+        budget: the budget within which it was chosen. A refit whose costs break it is not
+            shipped.
     """
     refit = refit_of(student, trials)
-    fits = refit is not None and budget.surely_admits(cost_of(refit))
-    return refit if refit is not None and fits else student
+    if refit is None:
+        return student
+    # A refit has no quality on validation images: that of the trial that it repeats counts.
+    is_within = budget.surely_admits(cost_of(refit), quality_of(student))
+    return refit if is_within else student
 
 
 def kind_text(trial: TrialRecord) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.analysis.finals import of_kind
-from search.analysis.pareto import Point, cost_of, point_of, value_of
+from search.analysis.pareto import Point, cost_of, point_of, quality_of, value_of
 from search.objectives.budget import Budget
 from search.objectives.dominance import hypervolume, non_dominated
 from search.objectives.goal import Goal
@@ -101,7 +101,8 @@ def _frontier_joiners(ended: Sequence[TrialRecord], budget: Budget, goal: Goal) 
     students = [
         _Joined(count, trial, point)
         for count, trial in enumerate(ended, start=1)
-        if (point := point_of(trial, goal)) is not None and budget.admits(cost_of(trial))
+        if (point := point_of(trial, goal)) is not None
+        and budget.admits(cost_of(trial), quality_of(trial))
     ]
     if not students:
         return []

@@ -38,17 +38,17 @@ def frontier(trials: Iterable[TrialRecord], goal: Goal) -> list[TrialRecord]:
 
 
 def nearest_miss(trials: Iterable[TrialRecord], budget: Budget) -> TrialRecord | None:
-    """Return the measured trial that exceeds the budget by the least; None if none exceeds it.
+    """Return the measured trial that misses the budget by the least; None if none misses it.
 
-    The distance is the sum of the relative excesses over all broken limits. Among equal trials, the
-    result is the earliest. A cost that was not measured adds nothing to the distance.
+    The distance is the sum of the violations of all broken limits and floors. Among equal trials,
+    the result is the earliest. A value that was not measured adds nothing to the distance.
     """
     misses = (
-        (excess, trial.number, trial)
+        (violation, trial.number, trial)
         for trial in trials
         if trial.outcome is not None
         and trial.outcome.cost is not None
-        and (excess := total_violation(budget.violations(trial.outcome.cost))) > 0
+        and (violation := total_violation(violations_of(trial, budget))) > 0
     )
     nearest = min(misses, key=lambda miss: miss[:2], default=None)
     return None if nearest is None else nearest[2]
@@ -78,6 +78,18 @@ def cost_of(trial: TrialRecord) -> Cost:
     assert trial.outcome is not None
     assert trial.outcome.cost is not None
     return trial.outcome.cost
+
+
+def violations_of(trial: TrialRecord, budget: Budget) -> dict[str, float]:
+    """Return how much a trial with a measured student breaks each limit and floor of a budget."""
+    return budget.violations(cost_of(trial), quality_of(trial))
+
+
+def fits(trial: TrialRecord, budget: Budget) -> bool:
+    """Return whether a trial's student is known to be within a budget: in costs and in quality."""
+    if trial.outcome is None or trial.outcome.cost is None:
+        return False
+    return budget.surely_admits(trial.outcome.cost, trial.outcome.quality)
 
 
 def _is_feasible(trial: TrialRecord) -> bool:

@@ -5,9 +5,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from search.analysis.estimates import QualityEstimate, estimates
-from search.analysis.pareto import cost_of, nearest_miss, point_of, value_of
+from search.analysis.pareto import (
+    cost_of,
+    fits,
+    nearest_miss,
+    point_of,
+    quality_of,
+    value_of,
+    violations_of,
+)
 from search.errors import NoStudentFits
-from search.objectives.budget import Budget
+from search.objectives.budget import Budget, total_violation
 from search.objectives.goal import SMALLEST, Goal
 from search.records import TrialKind, TrialRecord
 
@@ -76,7 +84,7 @@ class Ranking:
                 for trial in (self.trials if among is None else among)
                 if point_of(trial, self.goal) is not None
                 and self.utility(trial) >= least - _ROUNDING
-                and budget.surely_admits(cost_of(trial))
+                and fits(trial, budget)
             ),
             key=lambda candidate: candidate[:3],
         )
@@ -136,7 +144,8 @@ class Ranking:
             if any(point_of(trial, self.goal) for trial in self.trials):
                 raise NoStudentFits(
                     f"no student of {len(self.trials)} trials is known to fit the budget "
-                    f"({budget}): every student that may fit lacks a measurement of a limited cost"
+                    f"({budget}): every student that may fit lacks a measurement that the budget "
+                    "bounds"
                 )
             raise NoStudentFits(
                 f"none of {len(self.trials)} trials ended with a student: `retort trials` shows "
@@ -144,6 +153,35 @@ class Ranking:
             )
         raise NoStudentFits(
             f"no student of {len(self.trials)} trials fits the budget ({budget}). The nearest is "
-            f"trial {miss.number}: {budget.explain(cost_of(miss))}. Raise the budget, or open "
-            "smaller students and higher pruning ratios"
+            f"trial {miss.number}: {budget.explain(cost_of(miss), quality_of(miss))}. "
+            f"{_way_out(miss, budget)}"
         )
+
+    def nearest(self, budget: Budget) -> list[TrialRecord]:
+        """Return the complete trials that break only floors, the one nearest to the floors first.
+
+        Equally near trials are sorted by their estimate, the goal's costs and the number.
+        """
+        found = []
+        for trial in self.trials:
+            if point_of(trial, self.goal) is None:
+                continue
+            missed = total_violation(violations_of(trial, budget))
+            if missed > 0 and budget.before_training.surely_admits(cost_of(trial)):
+                costs = self.goal.costs_of(cost_of(trial))
+                found.append((missed, 1 - self.utility(trial), costs, trial.number, trial))
+        return [entry[-1] for entry in sorted(found, key=lambda entry: entry[:-1])]
+
+
+def _way_out(miss: TrialRecord, budget: Budget) -> str:
+    """Return what a person can do to get a student within the budget."""
+    broken = {name for name, value in violations_of(miss, budget).items() if value > 0}
+    ways = []
+    if broken & budget.limits().keys():
+        ways.append("Raise the budget, or open smaller students and higher pruning ratios")
+    if broken & {floor.name for floor in budget.floors()}:
+        ways.append(
+            "Lower the floors, train longer, or open class_weights and balanced sampling of the "
+            "training"
+        )
+    return ". ".join(ways)

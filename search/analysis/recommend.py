@@ -1,30 +1,22 @@
 """Recommends a student within a budget, and compares it with its neighbours. Pure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search.analysis.finals import SeedSpread, seed_spread, seeds_of, shipped
-from search.analysis.pareto import cost_of, point_of, value_of
+from search.analysis.pareto import cost_of, fits, point_of, quality_of, value_of
 from search.analysis.ranking import Ranking
+from search.analysis.upgrades import Upgrade, upgrade_text, upgrades
 from search.errors import NoStudentFits
-from search.objectives.budget import Budget, total_violation
+from search.objectives.budget import Budget
 from search.objectives.goal import SMALLEST, Goal
 from search.objectives.limit import Limit
-from search.objectives.limits import limit_on
 from search.records import TrialKind, TrialRecord, TrialState
 
 # A cheaper student is shown if it costs at most this share of the chosen one, and one within noise
 # if it costs at most the other.
 _CHEAPER, _MUCH_CHEAPER = 0.75, 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Upgrade:
-    """A better student outside of the budget, and the limits that would admit it (`needs`)."""
-
-    trial: TrialRecord
-    needs: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +40,9 @@ class Advice:
             the chosen finalist's recipe are left out.
         cheaper: the best student that costs at most three quarters of the chosen one in the goal's
             first cost, and no more in the other costs; None if there is none.
-        upgrades: better students outside of the budget. For each limit that is the only broken
-            limit of a better student, the one that exceeds it by the least. If all better students
-            break several limits, the nearest of them.
+        upgrades: better students outside of the budget. For each limit or floor that is the only
+            one that a better student breaks, the one that misses it by the least. If all better
+            students break several, the nearest of them.
         lost: the best trained trial that is better than the chosen one and broke the study's own
             budget, so that its student was not stored; None if there is none.
     """
@@ -106,7 +98,7 @@ def advise(
         equal=next(iter(ranking.ranked(budget, floor=floor, among=equals)), None),
         runner_up=next(iter(ranking.ranked(budget, floor=floor, among=others)), None),
         cheaper=next(iter(ranking.ranked(budget, floor=floor, among=smaller)), None),
-        upgrades=_upgrades(others, budget, ranking, chosen=taken),
+        upgrades=upgrades(others, budget, ranking, chosen=taken),
         lost=_lost(trials, ranking, chosen=taken),
     )
 
@@ -129,7 +121,9 @@ def reasons(advice: Advice, budget: Budget, goal: Goal) -> list[str]:
         lines.append(f"The runner-up is {_beside(advice.runner_up, advice)}.")
     if advice.cheaper is not None and advice.cheaper not in (advice.runner_up, advice.equal):
         lines.append(f"A cheaper one is {_beside(advice.cheaper, advice)}.")
-    lines += [_upgrade_text(upgrade, advice, budget) for upgrade in advice.upgrades]
+    lines += [
+        upgrade_text(upgrade, advice.chosen, advice.ranking, budget) for upgrade in advice.upgrades
+    ]
     if advice.upgrades:
         return lines
     if advice.lost is not None:
@@ -146,7 +140,7 @@ def reasons(advice: Advice, budget: Budget, goal: Goal) -> list[str]:
 def _choice_lines(advice: Advice, budget: Budget, goal: Goal) -> list[str]:
     """Return sentences about the estimate of the chosen student, and about its equals."""
     chosen, metric, ranking = advice.chosen, goal.metric, advice.ranking
-    within = f" within {budget}" if budget.limits() else "; the budget has no limit"
+    within = "; the budget has no limit" if budget.is_open else f" within {budget}"
     if advice.rival is None:
         lines = [f"Trial {chosen.number} has the best {metric.label}{within}."]
     else:
@@ -163,6 +157,9 @@ def _choice_lines(advice: Advice, budget: Budget, goal: Goal) -> list[str]:
             f"{metric.format(value_of(chosen, goal))}. The best of many measured students is "
             "partly lucky, so students are compared by estimates."
         )
+    if floors := budget.floors():
+        met = [f"{one.label} {one.text(quality_of(chosen))}" for one in floors]
+        lines.append(f"It meets the floors on the validation images: {', '.join(met)}.")
     if advice.luckiest is not None:
         own, guess = value_of(advice.luckiest, goal), ranking.estimate(advice.luckiest).value
         lines.append(
@@ -216,31 +213,11 @@ def _luckiest(
     lucky = [
         trial
         for trial in peers
-        if budget.surely_admits(cost_of(trial))
+        if fits(trial, budget)
         and measured(trial) > measured(chosen)
         and ranking.utility(trial) < ranking.utility(chosen)
     ]
     return max(lucky, key=measured, default=None)
-
-
-def _upgrades(
-    trials: Sequence[TrialRecord], budget: Budget, ranking: Ranking, *, chosen: TrialRecord
-) -> tuple[Upgrade, ...]:
-    nearest: dict[tuple[str, ...], tuple[float, int, TrialRecord]] = {}
-    for trial in trials:
-        if ranking.utility(trial) <= ranking.utility(chosen):
-            continue
-        excesses = budget.violations(cost_of(trial))
-        broken = tuple(name for name, excess in excesses.items() if excess > 0)
-        candidate = (total_violation(excesses), trial.number, trial)
-        if broken and candidate[:2] < nearest.get(broken, (math.inf,))[:2]:
-            nearest[broken] = candidate
-    alone = [found for broken, found in nearest.items() if len(broken) == 1]
-    selected = alone or sorted(nearest.values(), key=lambda found: found[:2])[:1]
-    return tuple(
-        Upgrade(trial=trial, needs=_needs(trial, budget))
-        for _, _, trial in sorted(selected, key=lambda found: found[:2])
-    )
 
 
 def _lost(
@@ -254,12 +231,6 @@ def _lost(
         and ranking.utility(trial) > ranking.utility(chosen)
     ]
     return max(trained, key=ranking.utility, default=None)
-
-
-def _needs(trial: TrialRecord, budget: Budget) -> dict[str, float]:
-    cost = cost_of(trial)
-    excesses = budget.violations(cost)
-    return {name: cost[name] for name, excess in excesses.items() if excess > 0}
 
 
 def _beside(trial: TrialRecord, advice: Advice) -> str:
@@ -281,18 +252,3 @@ def _compared(limit: Limit, ratio: float) -> str:
     if ratio >= 2:
         return f"{ratio:.1f} times {limit.more}"
     return f"{abs(1 - ratio):.0%} {limit.less if ratio < 1 else limit.more}"
-
-
-def _upgrade_text(upgrade: Upgrade, advice: Advice, budget: Budget) -> str:
-    bounds, metric, estimate = budget.limits(), advice.ranking.goal.metric, advice.ranking.estimate
-    needs = " and ".join(
-        f"{limit.label} up to {limit.format(bound)} instead of {limit.format(bounds[name])} "
-        f"(+{bound / bounds[name] - 1:.0%})"
-        for name, bound in upgrade.needs.items()
-        for limit in [limit_on(name)]
-    )
-    value = estimate(upgrade.trial).value
-    return (
-        f"With {needs}, trial {upgrade.trial.number} would give {metric.label} "
-        f"{metric.format(value)} ({metric.difference(value, estimate(advice.chosen).value)})."
-    )

@@ -9,6 +9,10 @@ from search.objectives.dominance import non_dominated
 
 # With more than two costs there are too many cells: the volume is sampled at this many points.
 _SAMPLES = 1024
+# The weight of an improvement beside the chance, while no student is within the budget.
+_BESIDE_CHANCE = 1e-6
+# The weight of a lead beside an improvement.
+_BESIDE_IMPROVEMENT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -106,21 +110,70 @@ def weighted_improvements(
     return found
 
 
+@dataclass(frozen=True)
+class Chances:
+    """The probabilities that recipes meet the floors of the budget.
+
+    Attributes:
+        logs: the logarithms of the probabilities, [recipes].
+        has_student: whether any student so far is within the budget.
+    """
+
+    logs: np.ndarray
+    has_student: bool
+
+    @property
+    def values(self) -> np.ndarray:
+        """The probabilities, [recipes]."""
+        values: np.ndarray = np.exp(self.logs)
+        return values
+
+    def constrained(self, improvements: np.ndarray) -> np.ndarray:
+        """Return expected improvements that count only if the recipe meets the floors, [recipes].
+
+        While no student is within the budget, the probability alone counts: the improvement decides
+        only between equal ones.
+
+        Source: Gardner et al. 2014, Bayesian Optimization with Inequality Constraints, sections
+        3.2 and 3.3.
+        """
+        # The second one rises with the probability, and tells apart those that are almost 0.
+        found: np.ndarray = (
+            improvements * self.values
+            if self.has_student
+            else 1 / (1 - self.logs) + _BESIDE_CHANCE * improvements
+        )
+        return found
+
+
 def scores(
-    utilities: np.ndarray, costs: np.ndarray, front: ParetoFront, *, weight: float
+    utilities: np.ndarray,
+    costs: np.ndarray,
+    front: ParetoFront,
+    *,
+    weight: float,
+    chances: Chances | None = None,
 ) -> np.ndarray:
     """Return the scores of candidates, [candidates]: their expected improvements of the front.
 
-    Without any expected improvement, the candidate that is nearest to the front comes first.
+    Without any expected improvement, the candidate that is nearest to the front comes first, and
+    likely to meet the floors.
 
     Args:
         utilities: equally likely utilities of each candidate, ascending, [candidates, draws].
         costs: their coordinates, [candidates, costs].
         front: the front.
         weight: the weight of the best student, as in `Goal.weight`.
+        chances: the probabilities that the candidates meet the floors; None without floors.
     """
     lead = leads(utilities[:, -1], costs, front)
-    return weighted_improvements(utilities, costs, front, weight=weight) + 1e-9 * lead
+    improvements = weighted_improvements(utilities, costs, front, weight=weight)
+    if chances is None:
+        return improvements + _BESIDE_IMPROVEMENT * lead
+    # A candidate that breaks a floor counts as if it had the utility 0: no lead is below -1.
+    expected_lead = lead * chances.values - (1 - chances.values)
+    found: np.ndarray = chances.constrained(improvements) + _BESIDE_IMPROVEMENT * expected_lead
+    return found
 
 
 def _sampled_improvements(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from search.samplers.acquisition import ParetoFront, weighted_improvements
+from search.samplers.acquisition import Chances, ParetoFront, weighted_improvements
 from search.samplers.candidates import Candidate, Predict
 from search.samplers.history import History
 from search.samplers.knowledge import Knowledge
@@ -53,33 +53,41 @@ class BranchChooser:
         rows = self._knowledge.rows.of_candidates([itself, *pool])
         outlook = self._knowledge.outlook(history)
         before, front = outlook.learned.quantiles(rows[:1]), outlook.front(worst, without=own)
-        improvement = float(self._improvements(before, costs[:1], front)[0])
+        chances = outlook.chances_of(rows[:1])
+        improvement = float(self._improvements(before, costs[:1], front, chances)[0])
         enough = improvement * _epochs_beside(own, pool)
         is_new = np.array([one.recipe not in outlook.running for one in pool])
         rows, costs = rows[1:], costs[1:]
         quantiles, expected = outlook.surrogate.quantiles(rows), outlook.surrogate.expected(rows)
+        chances, is_likely = outlook.chances_of(rows), outlook.are_likely(rows)
         front = outlook.front(worst)
         chosen: list[int] = []
         least = 0.0
         for _ in range(count):
-            scores = self._improvements(quantiles, costs, front)
+            scores = self._improvements(quantiles, costs, front, chances)
             scores[np.isin(group_of, group_of[chosen]) | (scores < enough) | ~is_new] = 0.0
             least = least or _LEAST_SHARE * float(scores.max())
             best = np.flatnonzero((group_of == group_of[scores.argmax()]) & (scores > least))
             if not len(best):
                 break
             chosen += [int(place) for place in best[np.argsort(-scores[best])]]
+            likely = best[is_likely[best]]
             front = replace(
                 front,
-                utilities=np.append(front.utilities, expected[best]),
-                costs=np.concatenate([front.costs, costs[best]]),
+                utilities=np.append(front.utilities, expected[likely]),
+                costs=np.concatenate([front.costs, costs[likely]]),
             )
         return [pool[place].recipe for place in chosen]
 
     def _improvements(
-        self, utilities: np.ndarray, costs: np.ndarray, front: ParetoFront
+        self,
+        utilities: np.ndarray,
+        costs: np.ndarray,
+        front: ParetoFront,
+        chances: Chances | None,
     ) -> np.ndarray:
-        return weighted_improvements(utilities, costs, front, weight=self._weight)
+        found = weighted_improvements(utilities, costs, front, weight=self._weight)
+        return found if chances is None else chances.constrained(found)
 
     def _with_cost(self, recipe: Recipe) -> Candidate:
         return Candidate(recipe.to_params(), recipe, self._predict(recipe))

@@ -143,6 +143,11 @@ class CandidateChooser:
         return chosen
 
     def _scores(self, pool: Sequence[Candidate], outlook: Outlook, worst: np.ndarray) -> np.ndarray:
-        quantiles = outlook.surrogate.quantiles(self._knowledge.rows.of_candidates(pool))
-        points = self._knowledge.points(pool, worst)
-        return scores(quantiles, points, outlook.front(worst), weight=self._weight)
+        rows = self._knowledge.rows.of_candidates(pool)
+        return scores(
+            outlook.surrogate.quantiles(rows),
+            self._knowledge.points(pool, worst),
+            outlook.front(worst),
+            weight=self._weight,
+            chances=outlook.chances_of(rows),
+        )

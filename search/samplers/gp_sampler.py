@@ -30,9 +30,11 @@ from spaces.search_space import SearchSpace
 class CostAwareSampler(BaseSampler):
     """Sampler of whole recipes by expected hypervolume improvement at known costs.
 
-    A Gaussian process models the utility of the goal's metric; `costs` predicts the costs. The
+    A Gaussian process models the utility of the goal's metric, and another one each value that a
+    floor of the budget bounds; `costs` predicts the costs. The
     values of an Optuna trial are its utility and the goal's costs. A trial that was stopped early
-    may have its learning curve as the user attribute `history.CURVE`. Running trials, and recipes
+    may have its learning curve as the user attribute `history.CURVE`; the values with floors are in
+    `history.FLOORS`. Running trials, and recipes
     under way, are assumed to reach their expected utility, so that parallel proposals differ.
 
     A proposal depends only on the seed, the trial's number, the trials before it in the order of
@@ -66,7 +68,7 @@ class CostAwareSampler(BaseSampler):
         self._independent = RandomSampler(seed=seed)
         distributions = space.distributions()
         knowledge = Knowledge(Features(distributions), costs.predict, budget, goal)
-        self._reader = HistoryReader()
+        self._reader = HistoryReader([floor.name for floor in budget.floors()])
         self._chooser = CandidateChooser(distributions, knowledge, goal.weight)
         self._branches = BranchChooser(knowledge, costs.predict, goal.weight)
 

@@ -1,13 +1,15 @@
 """The results of the trials so far, as the sampler `gp` uses them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
+from typing import Self
 
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from search.objectives.budget import total_violation
 from spaces.axes.order import AXES
 from spaces.distributions import Scalar
 from spaces.recipe import Recipe
@@ -15,10 +17,25 @@ from spaces.recipe import Recipe
 # The user attribute with a trial's learning curve: [share of its epochs, utility] for each point.
 CURVE = "curve"
 
+# The user attribute with the values that floors bound, by the names of the floors: the utility of
+# the finished student, or None, and the learning curve.
+FLOORS = "floors"
+
 # The user attribute that marks a trial of another study; this study may try the recipe too.
 ELSEWHERE = "elsewhere"
 
 Curve = Sequence[tuple[float, float]]
+
+# The violation of a floor whose value is unknown: that of the worst possible value.
+_UNKNOWN = 1.0
+
+
+@dataclass(frozen=True)
+class FloorValue:
+    """A value that a floor bounds: the utility of a finished student, and the learning curve."""
+
+    utility: float
+    curve: Curve = ()
 
 
 @dataclass(frozen=True)
@@ -30,27 +47,51 @@ class FinishedTrial:
         recipe: the recipe.
         utility: the final utility, 0 to 1.
         costs: the costs, in the order of the goal's costs.
-        feasible: whether it breaks no limit.
+        violation: the sum of the violations of all broken limits and floors; an unknown value
+            counts as the worst one.
         curve: the learning curve; may be empty.
         elsewhere: whether another study made the student.
+        floors: the values with floors, by the names of the floors.
     """
 
     params: Mapping[str, Scalar]
     recipe: Recipe
     utility: float
     costs: tuple[float, ...]
-    feasible: bool
+    violation: float
     curve: Curve
     elsewhere: bool = False
+    floors: Mapping[str, FloorValue] = field(default_factory=dict)
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it is within the budget."""
+        return self.violation == 0
+
+    def on_floor(self, name: str) -> Self | None:
+        """Return the trial with the value of a floor as its utility; None if it is unknown."""
+        found = self.floors.get(name)
+        if found is None:
+            return None
+        return replace(self, utility=found.utility, curve=found.curve)
 
 
 @dataclass(frozen=True)
 class StoppedTrial:
-    """A trial that was stopped early: its last utility, at a share of its epochs."""
+    """A trial that was stopped early: its last utility, at a share of its epochs.
+
+    `floors` are the last utilities of the values with floors, by the names of the floors.
+    """
 
     recipe: Recipe
     utility: float
     share: float
+    floors: Mapping[str, float] = field(default_factory=dict)
+
+    def on_floor(self, name: str) -> Self | None:
+        """Return the trial with the value of a floor as its utility; None if it is unknown."""
+        found = self.floors.get(name)
+        return None if found is None else replace(self, utility=found)
 
 
 EndedTrial = FinishedTrial | StoppedTrial
@@ -81,9 +122,14 @@ class History:
 
 
 class HistoryReader:
-    """Reader of Optuna's trials, which reads each ended trial once."""
+    """Reader of Optuna's trials, which reads each ended trial once.
 
-    def __init__(self) -> None:
+    Args:
+        floors: the names of the budget's floors.
+    """
+
+    def __init__(self, floors: Sequence[str] = ()) -> None:
+        self._floors = floors
         self._ended: list[EndedTrial] = []
         self._tried: dict[Recipe, None] = {}
         self._open: list[int] = []
@@ -107,7 +153,7 @@ class HistoryReader:
             if trial.datetime_complete is None:
                 still_open.append(number)
                 pending += [recipe] if recipe else []
-            elif recipe and (result := _result(trial, recipe)):
+            elif recipe and (result := _result(trial, recipe, self._floors)):
                 ended.append((trial.datetime_complete, result))
         self._open, self._read = still_open, len(trials)
         self._ended += [result for _, result in sorted(ended, key=lambda each: each[0])]
@@ -129,21 +175,36 @@ def _known_recipe(items: frozenset[tuple[str, Scalar]]) -> Recipe | None:
         return None
 
 
-def _result(trial: FrozenTrial, recipe: Recipe) -> EndedTrial | None:
-    """Return the result of an ended trial; None if it tells nothing about its utility."""
+def _result(trial: FrozenTrial, recipe: Recipe, names: Sequence[str]) -> EndedTrial | None:
+    """Return the result of an ended trial; None if it tells nothing about its utility.
+
+    Args:
+        trial: the trial.
+        recipe: its recipe.
+        names: the names of the budget's floors.
+    """
     curve: Curve = trial.user_attrs.get(CURVE, ())
+    known: Mapping[str, tuple[float | None, Curve]] = trial.user_attrs.get(FLOORS, {})
     if trial.state is OptunaState.COMPLETE:
         utility, *costs = trial.values
+        floors = {
+            name: FloorValue(value, points)
+            for name, (value, points) in known.items()
+            if value is not None
+        }
+        unknown = sum(name not in floors for name in names)
         return FinishedTrial(
             params=trial.params,
             recipe=recipe,
             utility=utility,
             costs=tuple(costs),
-            feasible=all(excess <= 0 for excess in trial.constraints.values()),
+            violation=total_violation(trial.constraints) + _UNKNOWN * unknown,
             curve=curve,
             elsewhere=bool(trial.user_attrs.get(ELSEWHERE)),
+            floors=floors,
         )
     if not curve:
         return None
     share, reached = curve[-1]
-    return StoppedTrial(recipe, reached, share)
+    last = {name: points[-1][1] for name, (_, points) in known.items() if points}
+    return StoppedTrial(recipe, reached, share, last)

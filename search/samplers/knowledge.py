@@ -1,5 +1,6 @@
 """What the sampler knows of a study: what it has reached, and what running recipes may reach."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -8,9 +9,10 @@ import numpy as np
 from search.objectives.budget import Budget
 from search.objectives.dominance import non_dominated
 from search.objectives.goal import Goal
-from search.samplers.acquisition import ParetoFront
+from search.samplers.acquisition import Chances, ParetoFront
 from search.samplers.candidates import Candidate, Predict
 from search.samplers.cost_space import CostSpace, with_halves
+from search.samplers.floor_chances import FloorChances, FloorModels
 from search.samplers.history import FinishedTrial, History
 from search.samplers.reached import ReachedStudents
 from search.samplers.recipe_rows import RecipeRows
@@ -22,11 +24,26 @@ from spaces.recipe import Recipe
 
 # A student with less than this share of the best student's utility adds no hypervolume.
 _LEAST_UTILITY_SHARE = 0.5
+# A student with at least this chance to meet the floors is expected to meet them.
+_LIKELY = 0.5
 
 # The methods that branches share with the trial that trains them.
 TrainingKey = tuple[Method, Method, Method]
-# A student's utility, and its coordinates, [costs]; NaN for unknown ones.
-Expected = tuple[float, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ExpectedStudent:
+    """The expected student of a recipe that runs.
+
+    Attributes:
+        utility: the median of its utility.
+        point: its coordinates, [costs]; NaN for unknown ones.
+        is_within: whether it is more likely to meet the floors than not.
+    """
+
+    utility: float
+    point: np.ndarray
+    is_within: bool
 
 
 @dataclass(frozen=True)
@@ -40,27 +57,48 @@ class Outlook:
         trainings: the trainings in which `surrogate` believes.
         reached: utilities, [students], and coordinates, [students, costs], of finished students.
         best_utility: the best utility within the budget.
+        chances: the probabilities that recipes meet the floors.
     """
 
     learned: Surrogate
     surrogate: Surrogate
-    running: Mapping[Recipe, Expected]
+    running: Mapping[Recipe, ExpectedStudent]
     trainings: frozenset[TrainingKey]
     reached: tuple[np.ndarray, np.ndarray]
     best_utility: float
+    chances: FloorChances
+
+    def chances_of(self, rows: np.ndarray) -> Chances | None:
+        """Return the probabilities that recipes meet the floors; None without floors.
+
+        Args:
+            rows: the features of the recipes, [recipes, columns].
+        """
+        if not self.chances.is_bounded:
+            return None
+        has_student = len(self.reached[0]) > 0 or self.best_utility > 0
+        return Chances(self.chances.of(rows), has_student)
+
+    def are_likely(self, rows: np.ndarray) -> np.ndarray:
+        """Return which recipes are more likely to meet the floors than not, [recipes]."""
+        likely: np.ndarray = self.chances.of(rows) >= math.log(_LIKELY)
+        return likely
 
     def front(self, worst: np.ndarray, *, without: Recipe | None = None) -> ParetoFront:
-        """Return the front of finished and of expected students.
+        """Return the front of finished and of expected students within the budget.
 
         Args:
             worst: the worst costs, [costs].
             without: a running recipe that counts as if it were not yet proposed.
         """
-        expected = [one for recipe, one in self.running.items() if recipe != without]
+        expected = [
+            one for recipe, one in self.running.items() if recipe != without and one.is_within
+        ]
         utilities, costs = self.reached
         if expected:
-            utilities = np.append(utilities, [utility for utility, _ in expected])
-            costs = np.concatenate([costs, with_halves(np.array([c for _, c in expected]), worst)])
+            utilities = np.append(utilities, [one.utility for one in expected])
+            points = with_halves(np.array([one.point for one in expected]), worst)
+            costs = np.concatenate([costs, points])
         kept = non_dominated(np.column_stack([-utilities, costs]))
         best = max(self.best_utility, float(utilities.max(initial=0.0)))
         return ParetoFront(utilities[kept], costs[kept], _LEAST_UTILITY_SHARE * best, worst)
@@ -72,7 +110,7 @@ class Knowledge:
     Args:
         features: the features of recipes.
         predict: predicts a recipe's cost.
-        budget: the limits of the costs.
+        budget: the limits of the costs, and the floors.
         goal: the study's goal.
     """
 
@@ -81,6 +119,7 @@ class Knowledge:
         self.costs = CostSpace(goal, budget, predict)
         self._reached = ReachedStudents(self.costs)
         self._surrogate = StudySurrogate(self.rows)
+        self._floors = FloorModels(self.rows, budget.floors())
         self._learned = 0
         self._outlook: Outlook | None = None
 
@@ -127,7 +166,8 @@ class Knowledge:
     def _without_running(self, history: History) -> Outlook:
         learned = self._surrogate.after(history.ended)
         reached, best = self._reached.frontier(), self._reached.best_utility
-        return Outlook(learned, learned, {}, frozenset(), reached, best)
+        chances = self._floors.after(history.ended)
+        return Outlook(learned, learned, {}, frozenset(), reached, best, chances)
 
     def _believing(self, outlook: Outlook, history: History) -> Outlook:
         """Return the outlook with all recipes that run.
@@ -136,8 +176,14 @@ class Knowledge:
         one of them tells most of what the others would tell.
         """
         new = [one for one in dict.fromkeys(history.running) if one not in outlook.running]
-        expected = outlook.learned.expected(self.rows.of(new))
-        students = zip(expected.tolist(), self.costs.of_recipes(new), strict=True)
+        rows = self.rows.of(new)
+        expected, points = outlook.learned.expected(rows), self.costs.of_recipes(new)
+        students = map(
+            ExpectedStudent,
+            expected.tolist(),
+            points,
+            outlook.are_likely(rows).tolist(),
+        )
         pending = frozenset(history.pending)
         trainings = {*outlook.trainings, *(_training(one) for one in new if one in pending)}
         believed = []

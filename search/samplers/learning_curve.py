@@ -1,7 +1,8 @@
-"""The learning curve of a trial: its utility at each share of its training."""
+"""The learning curves of a trial: utilities at each share of its training."""
 
 from collections.abc import Iterable
 
+from search.objectives.floors import Floor
 from search.objectives.metric import Metric
 from search.records import TRAINING, EpochRecord
 from spaces.recipe import Recipe
@@ -22,4 +23,16 @@ def learning_curve(
         ((point.epoch + 1) / planned, metric.utility(point.score))
         for point in epochs
         if point.stage == TRAINING
+    ]
+
+
+def floor_curve(
+    recipe: Recipe, epochs: Iterable[EpochRecord], floor: Floor
+) -> list[tuple[float, float]]:
+    """Return the same points for a value with a floor; epochs without the value are left out."""
+    planned = recipe.training.epochs
+    return [
+        ((point.epoch + 1) / planned, floor.metric.utility(point.floors[floor.name]))
+        for point in epochs
+        if point.stage == TRAINING and floor.name in point.floors
     ]

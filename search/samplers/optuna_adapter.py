@@ -24,8 +24,7 @@ from search.objectives.goal import DEFAULT_GOAL, Goal
 from search.records import Outcome, TrialState
 from search.samplers.candidates import CostSource
 from search.samplers.gp_sampler import CostAwareSampler
-from search.samplers.history import CURVE, ELSEWHERE
-from search.samplers.learning_curve import learning_curve
+from search.samplers.trial_attributes import trial_attributes
 from spaces.distributions import Distribution, FloatRange, IntRange, OneOf
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
@@ -48,8 +47,8 @@ class Sampler:
 
     Callers identify a trial by its recipe. Optuna's trial objects are private to this class.
 
-    The sampler maximises the goal's metric and minimises its costs. The budget's limits are
-    Optuna's constraints.
+    The sampler maximises the goal's metric and minimises its costs. The budget's limits and floors
+    are Optuna's constraints.
 
     Args:
         space: the search space.
@@ -59,7 +58,8 @@ class Sampler:
         earlier: the number of trials of earlier runs; it changes the seed of Optuna's own samplers,
             so that they do not repeat their random numbers.
         costs: the source of recipes' costs; `gp` needs it, the others ignore it.
-        budget: the limits of the costs; only `gp` uses it.
+        budget: the limits of the costs, and the floors; only `gp` uses it. The others learn
+            violations from the outcomes.
         gate: refuses recipes; the sampler learns from a refused recipe, and does not propose it.
     """
 
@@ -78,6 +78,7 @@ class Sampler:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space = space
         self._goal = goal
+        self._floors = () if budget is None else budget.floors()
         self._gate = gate
         self._tried: set[str] = set()
         self._proposed: dict[str, optuna.Trial] = {}
@@ -169,8 +170,8 @@ class Sampler:
         """Finish the Optuna trial of a proposed recipe."""
         for limit, excess in _constraints(outcome).items():
             trial.set_constraint(limit, excess)
-        if curve := self._curve(recipe, outcome):
-            trial.set_user_attr(CURVE, curve)
+        for name, value in self._attributes(recipe, outcome).items():
+            trial.set_user_attr(name, value)
         state, values = self._verdict(outcome)
         self._study.tell(trial, values=values, state=state)
 
@@ -180,10 +181,6 @@ class Sampler:
         """Add an Optuna trial for a recipe that Optuna did not propose."""
         params = recipe.to_params()
         state, values = self._verdict(outcome)
-        curve = [] if branch else self._curve(recipe, outcome)
-        attributes: dict[str, object] = {CURVE: curve} if curve else {}
-        if elsewhere:
-            attributes[ELSEWHERE] = True
         distributions = {
             key: distribution
             for key, distribution in self.space.distributions().items()
@@ -198,7 +195,7 @@ class Sampler:
                     key: _distribution(distribution) for key, distribution in distributions.items()
                 },
                 constraints=dict(_constraints(outcome)),
-                user_attrs=attributes,
+                user_attrs=self._attributes(recipe, outcome, branch=branch, elsewhere=elsewhere),
                 system_attrs=self._generation(state),
             )
         )
@@ -235,10 +232,12 @@ class Sampler:
         early = outcome.state in (TrialState.INFEASIBLE, TrialState.STOPPED)
         return OptunaState.PRUNED if early else OptunaState.FAIL, None
 
-    def _curve(self, recipe: Recipe, outcome: Outcome) -> list[tuple[float, float]]:
-        """Return the learning curve of a complete or stopped trial; empty for other trials."""
-        has_curve = outcome.state in (TrialState.COMPLETE, TrialState.STOPPED)
-        return learning_curve(recipe, outcome.epochs, self._goal.metric) if has_curve else []
+    def _attributes(
+        self, recipe: Recipe, outcome: Outcome, *, branch: bool = False, elsewhere: bool = False
+    ) -> dict[str, object]:
+        return trial_attributes(
+            recipe, outcome, self._goal.metric, self._floors, branch=branch, elsewhere=elsewhere
+        )
 
     def _cost_aware(
         self, seed: int, costs: CostSource | None, budget: Budget | None

@@ -77,7 +77,13 @@ class ProposalBatch:
         self._drop_like(frozenset(outlook.running))
         worst = self._knowledge.worst(self._pool)
         points = self._knowledge.points(self._pool, worst)
-        found = scores(self._joint.quantiles(), points, outlook.front(worst), weight=self._weight)
+        found = scores(
+            self._joint.quantiles(),
+            points,
+            outlook.front(worst),
+            weight=self._weight,
+            chances=outlook.chances_of(self._rows),
+        )
         for place in map(int, np.argsort(-found, kind="stable")):
             one = self._pool[place]
             if self._is_left[place] and one.recipe not in history.tried:

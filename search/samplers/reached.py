@@ -8,7 +8,8 @@ from search.objectives.dominance import non_dominated
 from search.samplers.cost_space import CostSpace
 from search.samplers.history import FinishedTrial
 
-# The number of trials with the best utility that are leaders beside those of the frontier.
+# The number of trials with the best utility, and of those nearest to the budget, that are leaders
+# beside those of the frontier.
 _BEST = 3
 
 
@@ -49,9 +50,10 @@ class ReachedStudents:
         self._dearest = _only([self._dearest[place] for place in places], self._dearest)
 
     def leaders(self) -> Sequence[FinishedTrial]:
-        """Return the trials of the frontier and the three with the best utility.
+        """Return the trials of the frontier, and the three with the best utility.
 
-        They are within the budget, unless no trial is. A trial may be there twice.
+        They are within the budget. If no trial is, they are of the others, with the three that miss
+        the budget by the least. A trial may be there twice.
         """
         return _leaders(self._feasible or self._infeasible)
 
@@ -79,7 +81,9 @@ class ReachedStudents:
 
 def _leaders(trials: Sequence[FinishedTrial]) -> list[FinishedTrial]:
     best = sorted(trials, key=lambda one: -one.utility)[:_BEST]
-    return [*_undominated(trials, np.array([one.costs for one in trials])), *best]
+    nearest = sorted((one for one in trials if not one.feasible), key=lambda one: one.violation)
+    leading = _undominated(trials, np.array([one.costs for one in trials]))
+    return [*leading, *best, *nearest[:_BEST]]
 
 
 def _undominated(trials: Sequence[FinishedTrial], points: np.ndarray) -> list[FinishedTrial]:

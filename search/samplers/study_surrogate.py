@@ -8,7 +8,8 @@ from search.samplers.endings import Endings
 from search.samplers.history import EndedTrial, FinishedTrial
 from search.samplers.recipe_rows import RecipeRows
 from search.surrogate.logit_scale import from_logits
-from search.surrogate.surrogate import Surrogate
+from search.surrogate.surrogate import MakeScale, Surrogate
+from search.surrogate.utility_scale import UtilityScale
 
 # The hyperparameters are fitted again after this share of further trials, but at most this many.
 _GROWTH_SHARE, _MOST_GROWTH = 1 / 10, 100
@@ -22,10 +23,12 @@ class StudySurrogate:
 
     Args:
         rows: the features of recipes.
+        scale: makes the scale of the surrogate's targets.
     """
 
-    def __init__(self, rows: RecipeRows) -> None:
+    def __init__(self, rows: RecipeRows, scale: MakeScale = UtilityScale) -> None:
         self._rows = rows
+        self._scale = scale
         self._endings = Endings()
         self._known = 0
         self._fitted: Surrogate | None = None
@@ -43,7 +46,7 @@ class StudySurrogate:
         if self._fitted is None or count != self._fitted_to:
             self._learn_curves(ended[:count])
             observed = self._observations(ended[:count])
-            self._learned = self._fitted = Surrogate(*observed, self._rows.categorical)
+            self._learned = self._fitted = Surrogate(*observed, self._rows.categorical, self._scale)
             self._fitted_to = count
         if self._learned is None or self._known != len(ended):
             self._learn_curves(ended)

@@ -1,13 +1,19 @@
 """The surrogate: a Gaussian process that predicts the utility of untried recipes."""
 
+from collections.abc import Callable
 from copy import copy
 from statistics import NormalDist
 
 import numpy as np
+from scipy.stats import norm
 
+from search.surrogate.bound_scale import BoundScale
 from search.surrogate.fitting import fit
 from search.surrogate.gaussian_process import ConditionedProcess, GaussianProcess, Observations
 from search.surrogate.utility_scale import UtilityScale
+
+Scale = UtilityScale | BoundScale
+MakeScale = Callable[[np.ndarray], Scale]
 
 _QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 16) for i in range(16)])
 
@@ -21,6 +27,7 @@ class Surrogate:
         variances: the variance of each observation beyond that of a finished training, in squared
             logits, [observations].
         categorical: which columns hold codes, [columns].
+        scale: makes the scale of the targets from the utilities.
     """
 
     def __init__(
@@ -29,8 +36,9 @@ class Surrogate:
         utilities: np.ndarray,
         variances: np.ndarray,
         categorical: np.ndarray,
+        scale: MakeScale = UtilityScale,
     ) -> None:
-        self._scale = UtilityScale(utilities)
+        self._scale = scale(utilities)
         fitted_to = self._observations(rows, utilities, variances)
         self._process: GaussianProcess | ConditionedProcess = GaussianProcess(
             fit(fitted_to, categorical), fitted_to
@@ -62,6 +70,16 @@ class Surrogate:
         """
         means, variances = self._process.predict(rows)
         return self._scale.utilities(means[:, None] + np.sqrt(variances)[:, None] * _QUANTILES)
+
+    def log_chances(self, rows: np.ndarray, utility: float) -> np.ndarray:
+        """Return the log-probability that a training at each row reaches this utility, [rows].
+
+        The noise of a single training is included.
+        """
+        means, variances = self._process.predict(rows)
+        bound = float(self._scale.standard(np.array(utility)))
+        found: np.ndarray = norm.logsf(bound, means, np.sqrt(variances + self._process.prior.noise))
+        return found
 
     def joint(self, rows: np.ndarray) -> "JointPrediction":
         """Return the prediction for all rows together."""
@@ -95,7 +113,7 @@ class JointPrediction:
     """
 
     def __init__(
-        self, scale: UtilityScale, means: np.ndarray, covariance: np.ndarray, noise: float
+        self, scale: Scale, means: np.ndarray, covariance: np.ndarray, noise: float
     ) -> None:
         self._scale = scale
         self._means = means

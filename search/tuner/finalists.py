@@ -45,8 +45,10 @@ def choose_finalists(study: Study, trials: Sequence[TrialRecord]) -> tuple[Final
     """Return the finalists of a study, the best recipe first, each with all its seeds.
 
     They are the best trials of the search within the budget by the study's goal, the metric first.
-    Of the trials whose training is the same, such as the branches of a student, only the best is
-    a finalist. There are fewer than `final.students` if fewer trials fit.
+    Then follow those that break only floors of the budget, the nearest to the floors first: their
+    longer training may meet them. Of the trials whose training is the same, such as the branches of
+    a student, only the best is a finalist. There are fewer than `final.students` if fewer trials
+    fit.
 
     Args:
         study: the study; without a section `final` it has no finalists.
@@ -122,7 +124,8 @@ def _chosen(study: Study, trials: Sequence[TrialRecord]) -> Iterator[tuple[Trial
     assert study.final is not None
     searched = of_kind(trials, TrialKind.SEARCH)
     trainings: set[frozenset[tuple[str, object]]] = set()
-    for source in Ranking(searched, study.goal).ranked(study.budget):
+    ranking = Ranking(searched, study.goal)
+    for source in (*ranking.ranked(study.budget), *ranking.nearest(study.budget)):
         if len(trainings) == study.final.students:
             return
         recipe = to_the_end(recipe_of(source), study.final.epochs)

@@ -8,6 +8,7 @@ from datetime import datetime
 from search.analysis.finals import of_kind
 from search.cost_model.gate import CostGate
 from search.errors import StoreError
+from search.objectives.floors import Floor
 from search.records import EpochRecord, Outcome, TrialKind, TrialRecord, TrialState
 from search.samplers.learning_curve import learning_curve
 from search.samplers.optuna_adapter import Sampler
@@ -121,22 +122,35 @@ class Learners:
             return None
         reason = None
         for share, utility in learning_curve(trial.recipe, [point], self.early_stopping.metric):
+            floors = _floor_utilities(point, self.early_stopping.floors)
             reason = self.early_stopping.should_stop(
-                trial.number, share=share, utility=utility, cost=trial.cost
+                trial.number, share=share, utility=utility, cost=trial.cost, floors=floors
             )
         return reason
 
     def _note_curve(self, trial: int, recipe: Recipe, epochs: Iterable[EpochRecord]) -> None:
         """Report the curve of an ended trial to early stopping."""
-        if self.early_stopping:
-            for share, utility in learning_curve(recipe, epochs, self.early_stopping.metric):
-                self.early_stopping.note(trial, share=share, utility=utility)
+        if not self.early_stopping:
+            return
+        for point in epochs:
+            for share, utility in learning_curve(recipe, [point], self.early_stopping.metric):
+                floors = _floor_utilities(point, self.early_stopping.floors)
+                self.early_stopping.note(trial, share=share, utility=utility, floors=floors)
 
     def _pin_frontier(self) -> None:
         """Pin the stages of the frontier, if the frontier has changed."""
         if self.pins:
             with suppress(OSError):  # an evicted stage is computed again
                 self.pins.keep()
+
+
+def _floor_utilities(point: EpochRecord, floors: Iterable[Floor]) -> dict[str, float]:
+    """Return the utilities of the values with floors that were measured after an epoch."""
+    return {
+        floor.name: floor.metric.utility(point.floors[floor.name])
+        for floor in floors
+        if floor.name in point.floors
+    }
 
 
 def recipe_of(trial: TrialRecord) -> Recipe:

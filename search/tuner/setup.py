@@ -75,7 +75,9 @@ def _sampler(study: Study, gate: CostGate, *, earlier: int) -> Sampler:
 
 
 def _early_stopping(study: Study) -> EarlyStopping | None:
-    return EarlyStopping(study.goal) if study.search.stopping else None
+    if not study.search.stopping:
+        return None
+    return EarlyStopping(study.goal, study.budget.floors())
 
 
 def _pins(study: Study, spec: StudyContextSpec) -> FrontierPins:

@@ -112,7 +112,9 @@ def _params(number: int) -> dict[str, Scalar]:
 def _finished(number: int, utility: float, *costs: float, feasible: bool = True) -> FinishedTrial:
     params = _params(number)
     recipe, curve = Recipe.from_params(params), [(0.5, utility - 0.1), (1.0, utility)]
-    return FinishedTrial(params, recipe, utility, costs or (1.0, 1.0), feasible, curve)
+    return FinishedTrial(
+        params, recipe, utility, costs or (1.0, 1.0), 0.0 if feasible else 1.0, curve
+    )
 
 
 def _rows() -> RecipeRows:

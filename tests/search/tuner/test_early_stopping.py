@@ -2,11 +2,13 @@ from dataclasses import replace
 
 import pytest
 
+from search.objectives.budget import Budget
 from search.objectives.goal import DEFAULT_GOAL, Goal
 from search.objectives.metrics import ACCURACY
 from search.records import Cost, Measurement, Outcome, TrialState
 from search.tuner.early_stopping import EarlyStopping
 from tests.measured import cost, quality
+from tests.messages import naming
 
 CHEAP, DEAR = 100, 200
 
@@ -224,3 +226,52 @@ def test_a_metric_of_which_less_is_better_is_shown_in_its_own_unit() -> None:
     assert reason is not None
     assert "3.00 nats after 25%" in reason
     assert reason.endswith("0.40 nats")
+
+
+class TestFloors:
+    """Students within the budget come before all others, whatever their metric."""
+
+    FLOORS = Budget.model_validate({"recall": {"stop": 0.9}}).floors()
+
+    def _known(self, recalls: tuple[float, ...], *, met: tuple[bool, ...]) -> EarlyStopping:
+        """Trials that end with these recalls, of equal accuracies; some are within the budget."""
+        known = EarlyStopping(DEFAULT_GOAL, self.FLOORS)
+        for trial, (recall, is_met) in enumerate(zip(recalls, met, strict=True)):
+            known.note(trial, share=0.25, utility=0.8, floors={"recall.stop": recall - 0.1})
+            found = quality(accuracy=0.9) | {"recall.stop": Measurement(recall, 0.01)}
+            violation = {"recall.stop": -0.01 if is_met else 0.01}
+            known.finish(
+                trial, replace(_student(0.9, _cost(CHEAP)), quality=found, violations=violation)
+            )
+        return known
+
+    def _reason(self, known: EarlyStopping, utility: float, recall: float) -> str | None:
+        floors = {"recall.stop": recall}
+        return known.should_stop(9, share=0.25, utility=utility, cost=_cost(DEAR), floors=floors)
+
+    def test_a_student_that_breaks_a_floor_stops_no_trial(self) -> None:
+        assert self._reason(self._known((0.5, 0.5, 0.5), met=(False,) * 3), 0.3, 0.9) is None
+
+    def test_a_student_within_the_budget_stops_a_worse_trial_that_meets_the_floor(self) -> None:
+        reason = self._reason(self._known((0.95, 0.5, 0.5), met=(True, False, False)), 0.3, 0.95)
+        assert reason is not None
+        assert "30.00% after 25%" in reason
+        assert "trial 0" in reason
+
+    def test_a_better_trial_stops_if_it_can_not_be_expected_to_meet_a_floor(self) -> None:
+        known = self._known((0.95, 0.9, 0.92), met=(True, False, False))
+        reason = self._reason(known, 0.97, 0.2)
+        assert reason is not None
+        assert naming("recall of stop 20.00%", "at least 90.00%", "trial 0").search(reason)
+
+    def test_a_trial_near_the_floor_goes_on(self) -> None:
+        known = self._known((0.95, 0.9, 0.92), met=(True, False, False))
+        assert self._reason(known, 0.97, 0.8) is None
+
+    def test_no_trial_stops_at_a_floor_that_no_student_meets_yet(self) -> None:
+        known = self._known((0.5, 0.5, 0.5), met=(False,) * 3)
+        assert self._reason(known, 0.97, 0.2) is None
+
+    def test_a_trial_whose_value_is_unknown_is_judged_by_the_metric_alone(self) -> None:
+        known = self._known((0.95, 0.9, 0.92), met=(True, False, False))
+        assert known.should_stop(9, share=0.25, utility=0.97, cost=_cost(DEAR)) is None

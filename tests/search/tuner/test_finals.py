@@ -1,6 +1,7 @@
 """The choice of finalists, and the tuner that runs them; no network is trained."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from search.progress import FinalPlace, SilentCallback
 from search.records import (
     Branch,
     FailureRecord,
+    Measurement,
     Outcome,
     Purpose,
     Scalar,
@@ -271,3 +273,27 @@ def test_a_purpose_is_that_of_the_search_unless_it_is_given(store: Store) -> Non
     number = _add(store, PLAIN, _complete(0.9))
     record = store.trial("digits", number)
     assert Purpose(record.kind, record.repeats) == Purpose(TrialKind.SEARCH)
+
+
+def _with_recall(accuracy: float, recall: float, *, size_bytes: int = 200) -> Outcome:
+    budget = _signs().budget
+    made = _complete(accuracy, size_bytes=size_bytes)
+    found = {**made.quality, "recall.stop": Measurement(recall, 0.01)}
+    assert made.cost is not None
+    return replace(made, quality=found, violations=budget.violations(made.cost, found))
+
+
+def _signs(**final: object) -> Study:
+    study = _study(**final)
+    budget = {"size": 300, "recall": {"stop": 0.98}}
+    return Study.model_validate({**study.model_dump(exclude={"run"}), "budget": budget})
+
+
+def test_finalists_meet_the_floors_or_are_the_nearest_to_them(store: Store) -> None:
+    far = _add(store, PLAIN, _with_recall(0.99, 0.5))
+    near = _add(store, LONGER, _with_recall(0.95, 0.97))
+    met = _add(store, FASTER, _with_recall(0.9, 0.99))
+    chosen = choose_finalists(_signs(students=3), store.trials("digits"))
+    assert [one.purpose.repeats for one in chosen] == [met, near, far]
+    (only,) = choose_finalists(_signs(students=1), store.trials("digits"))
+    assert only.purpose.repeats == met

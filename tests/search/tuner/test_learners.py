@@ -13,11 +13,20 @@ from search.cost_model.feasibility import Feasibility
 from search.cost_model.gate import CostGate
 from search.errors import StoreError
 from search.files.filestore import FolderStore
+from search.objectives.budget import Budget
 from search.objectives.goal import DEFAULT_GOAL
 from search.pipeline.stage_cache import StageCache
 from search.pipeline.study_context import StudyContext
 from search.progress import SilentCallback
-from search.records import TRAINING, Cost, EpochRecord, Outcome, TrialRecord, TrialState
+from search.records import (
+    TRAINING,
+    Cost,
+    EpochRecord,
+    Measurement,
+    Outcome,
+    TrialRecord,
+    TrialState,
+)
 from search.samplers.optuna_adapter import Sampler
 from search.storage.artifact_owner import Claim
 from search.storage.retrying_writer import RetryingWriter
@@ -151,3 +160,37 @@ def test_a_recipe_of_another_version_says_what_to_do(learners: Learners) -> None
     strange = replace(_trial(0, _outcome(0.9)), params={"student": "of the future"})
     with pytest.raises(StoreError, match=naming("trial 0", "digits", "'of the future'")):
         learners.recall([strange])
+
+
+def test_the_values_with_floors_of_stored_trials_are_learned(
+    learners: Learners, trials: Sequence[TrialRecord]
+) -> None:
+    floors = Budget.model_validate({"recall": {"stop": 0.9}}).floors()
+    known = replace(learners, early_stopping=EarlyStopping(DEFAULT_GOAL, floors))
+    found = {"recall.stop": Measurement(0.95, 0.01)}
+    complete = [
+        replace(
+            one,
+            outcome=replace(
+                one.outcome,
+                quality={**one.outcome.quality, **found},
+                epochs=tuple(
+                    replace(point, floors={"recall.stop": 0.9}) for point in one.outcome.epochs
+                ),
+            ),
+        )
+        if one.outcome is not None and one.state is TrialState.COMPLETE
+        else one
+        for one in trials
+    ]
+    known.recall(complete)
+    assert known.early_stopping
+    hopeless = {"recall.stop": 0.1}
+    reason = known.early_stopping.should_stop(
+        9, share=0.25, utility=0.99, cost=COST, floors=hopeless
+    )
+    told = known.early_stopping.should_stop(
+        10, share=0.25, utility=0.99, cost=COST, floors={"recall.stop": 0.9}
+    )
+    assert reason is not None
+    assert told is None
