@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from search.analysis.pareto import frontier
+from search.objectives.floors import is_recall
 from search.objectives.goal import DEFAULT_GOAL, Goal
 from search.objectives.limits import limits
 from search.objectives.metrics import metrics
@@ -40,7 +41,8 @@ def trial_frame(trials: Sequence[TrialRecord], goal: Goal = DEFAULT_GOAL) -> pd.
 
     Columns: `number`, `state`, `on_frontier` and `parent` (NaN if the trial trained its own
     student); `kind`, `repeats` (NaN for a trial of the search) and `seed`; each metric by its name,
-    and with the prefix `test_` on the test images; each cost by its stored name, and `duration_s`
+    and with the prefix `test_` on the test images; likewise the recall of each class that the
+    study's budget bounds; each cost by its stored name, and `duration_s`
     (NaN if not measured); the student's `family`; `note`, the reason why the trial is not complete,
     or which stage had no effect. Then each axis of the recipe as short text (`pruning`: magnitude
     34%), its method alone (`pruning.method`: magnitude), and each parameter by its own name.
@@ -63,6 +65,9 @@ def trial_frame(trials: Sequence[TrialRecord], goal: Goal = DEFAULT_GOAL) -> pd.
     for name in METRICS:
         columns[name] = [_value(found.quality, name) for found in outcomes]
         columns[f"{TESTED}{name}"] = [_value(trial.test, name) for trial in trials]
+    for name in _recalls(trials):
+        columns[name] = [_value(found.quality, name) for found in outcomes]
+        columns[f"{TESTED}{name}"] = [_value(trial.test, name) for trial in trials]
     for cost in COSTS:
         columns[cost] = [(found.cost or {}).get(cost) for found in outcomes]
     columns["duration_s"] = [
@@ -71,8 +76,9 @@ def trial_frame(trials: Sequence[TrialRecord], goal: Goal = DEFAULT_GOAL) -> pd.
     ]
     columns["family"] = [family(trial.params) for trial in trials]
     columns["note"] = [_note(found) for found in outcomes]
+    recalls = [f"{before}{name}" for name in _recalls(trials) for before in ("", TESTED)]
     types = {"number": "int64", "on_frontier": "bool"} | dict.fromkeys(
-        ("parent", "repeats", *NUMBERS), "float64"
+        ("parent", "repeats", *NUMBERS, *recalls), "float64"
     )
     return pd.DataFrame({**columns, **_recipes(trials)}).astype(types)
 
@@ -118,6 +124,12 @@ def family(params: Mapping[str, Scalar]) -> str:
 def _value(quality: Quality, metric: str) -> float | None:
     found = quality.get(metric)
     return None if found is None else found.value
+
+
+def _recalls(trials: Iterable[TrialRecord]) -> list[str]:
+    """Return the names of the recalls of classes that were measured for a trial."""
+    found = (trial.outcome.quality for trial in trials if trial.outcome is not None)
+    return list(dict.fromkeys(name for quality in found for name in quality if is_recall(name)))
 
 
 def _names_in(trials: Iterable[TrialRecord]) -> list[str]:

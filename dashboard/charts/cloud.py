@@ -54,7 +54,7 @@ def cloud_figure(
         cost and an unknown metric are ticks below the plot. Finalists are diamonds. If a few values
         are far worse than the rest, the axis leaves them out, and a note gives their number.
     """
-    drawn = points.assign(is_within=within(points, limits, score))
+    drawn = points.assign(is_within=within(points, limits))
     trained = drawn[drawn[score.column].notna()]
     untrained = drawn[drawn[score.column].isna()]
     figure = new_figure(uirevision=axis.column)

@@ -5,19 +5,17 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from dashboard.charts.measures import Measure
+from dashboard.charts.measures import Measure, is_at_most
 
 SHOWN_BESIDE_THE_FRONTIER = 2000
 
 
-def within(trials: pd.DataFrame, limits: Mapping[str, float], score: Measure) -> "pd.Series[bool]":
-    """Return which trials keep all limits on costs and metric; an unknown value breaks none."""
+def within(trials: pd.DataFrame, limits: Mapping[str, float]) -> "pd.Series[bool]":
+    """Return which trials keep all limits on costs and floors; an unknown value breaks none."""
     kept = pd.Series(True, index=trials.index)
     for column, bound in limits.items():
-        if column == score.column and score.is_maximized:
-            kept &= ~(trials[column] < bound)
-        else:
-            kept &= ~(trials[column] > bound)
+        values = trials[column]
+        kept &= ~(values > bound if is_at_most(column) else values < bound)
     return kept
 
 

@@ -1,8 +1,9 @@
 """Measures of a student, metrics and costs alike, as charts and tables show them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from search.objectives.floors import Floor, is_recall
 from search.objectives.goal import Goal
 from search.objectives.limit import Limit
 from search.objectives.limits import limits
@@ -78,6 +79,22 @@ def metric_measure(metric: Metric) -> Measure:
         axis_title=title,
         tick_format=".0%" if metric.is_share else "~g",
     )
+
+
+def floor_measure(floor: Floor) -> Measure:
+    """Return the measure of a value that a floor bounds: a metric, or the recall of a class."""
+    measure = metric_measure(floor.metric)
+    if floor.of_class is None:
+        return measure
+    title = _capital(floor.label)
+    return replace(measure, column=floor.name, name=floor.label, title=title, axis_title=title)
+
+
+def is_at_most(column: str) -> bool:
+    """Return whether a bound on a column of the frame of trials is an upper one."""
+    if column in metrics():
+        return not metrics()[column].is_maximized
+    return not is_recall(column)
 
 
 def limit_measure(limit: Limit) -> Measure:

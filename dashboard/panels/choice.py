@@ -22,15 +22,16 @@ def show_choice(
         st.markdown(f"#### Take trial {number}")
         # Plain text, because others may have named the student.
         st.text(recipe_in_words(advice.chosen.params))
-        within = str(limits.budget) if limits.bounds else "no limit is set"
+        budget = limits.budget
+        within = "no limit is set" if budget.is_open else str(budget)
         teacher = study.teacher
         compared = "" if teacher is None else f" · teacher: {teacher_in_words(teacher, view.goal)}"
         st.caption(f"Your budget: {within}{compared}")
-        show_measures(advice.chosen, study.teacher, view.goal)
+        show_measures(advice.chosen, study.teacher, view.goal, floors=budget.floors())
         why, take = st.columns([3, 2], gap="large")
         with why:
             st.markdown("**Why this student**")
-            for line in reasons(advice, limits.budget, view.goal):
+            for line in reasons(advice, budget, view.goal):
                 st.markdown(f"- {line}")
         with take:
             st.markdown(

@@ -1,17 +1,19 @@
 """A study at a glance: its state, and its best student beside the teacher."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
 from dashboard.charts.measures import (
     Measure,
     cost_measures,
+    floor_measure,
     metric_measure,
     objective_measures,
 )
 from dashboard.panels.messages import show_text
 from dashboard.queries import StudyView
+from search.objectives.floors import Floor
 from search.objectives.goal import Goal
 from search.objectives.metric import DEVIATIONS_95
 from search.records import (
@@ -72,8 +74,10 @@ def show_badges(state: StudyState, counts: Mapping[TrialState, int]) -> None:
     st.markdown(" ".join(badges))
 
 
-def show_measures(trial: TrialRecord, teacher: TeacherRecord | None, goal: Goal) -> None:
-    """Show a row of the student's measures, each compared with the teacher's."""
+def show_measures(
+    trial: TrialRecord, teacher: TeacherRecord | None, goal: Goal, *, floors: Sequence[Floor] = ()
+) -> None:
+    """Show a row of the student's measures, each compared with the teacher's or with its floor."""
     assert trial.outcome is not None
     cost = trial.outcome.cost or {}
     with st.container(horizontal=True):
@@ -85,6 +89,10 @@ def show_measures(trial: TrialRecord, teacher: TeacherRecord | None, goal: Goal)
                 error = trial.outcome.quality[metric.name].error
                 reach = f" ± {score.label(DEVIATIONS_95 * error)}" if error else ""
                 _show(score.title, score.label(value) + reach, beside)
+        for floor in floors:
+            measure = floor_measure(floor)
+            if (value := measure.of(trial.outcome)) is not None:
+                _show(measure.title, measure.label(value), _beside_floor(floor, measure, value))
         for measure in cost_measures().values():
             if (value := measure.of_cost(cost)) is not None:
                 theirs = None if teacher is None else measure.of_cost(teacher.cost)
@@ -116,6 +124,12 @@ def _difference(score: Measure, value: float, theirs: float | None) -> str | Non
     if score.is_share:
         return f"{abs(value - theirs) * 100:.1f} points {side}"
     return f"{score.label(abs(value - theirs))} {side}"
+
+
+def _beside_floor(floor: Floor, measure: Measure, value: float) -> str:
+    """Return whether a value meets its floor: `meets 98.0%`, or `breaks 98.0%`."""
+    verb = "breaks" if floor.shortfall(value) > 0 else "meets"
+    return f"{verb} the floor, {measure.label(floor.bound)}"
 
 
 def _factor(measure: Measure, mine: float, theirs: float | None) -> str | None:

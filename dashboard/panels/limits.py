@@ -1,16 +1,17 @@
-"""Sliders of a budget: the limits on costs and on the metric."""
+"""Sliders of a budget: the limits on costs, the floors, and the limit on the metric."""
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
 from dashboard.address import bind, number_between, say
-from dashboard.charts.measures import limit_measure, metric_measure
+from dashboard.charts.measures import Measure, floor_measure, limit_measure, metric_measure
 from dashboard.panels.page import PageContext
 from dashboard.queries import StudyView
 from search.objectives.budget import Budget
+from search.objectives.floors import Floor
 from search.objectives.limit import Limit
 from search.objectives.limits import limit_on, limits
 from search.objectives.metric import Metric
@@ -24,18 +25,22 @@ class LimitSelection:
 
     Attributes:
         bounds: limits on costs, by stored name.
+        floors: the floors of the study's budget, with the chosen bounds.
         score: the metric's name and its worst acceptable value; None if any value is acceptable.
     """
 
     bounds: Mapping[str, float] = field(default_factory=dict)
+    floors: tuple[Floor, ...] = ()
     score: tuple[str, float] | None = None
 
     @property
     def budget(self) -> Budget:
-        """The limits on costs."""
+        """The limits on costs, and the floors."""
         limits = ((limit_on(cost), bound) for cost, bound in self.bounds.items())
         asked = {limit.name: limit.write(bound) for limit, bound in limits}
-        budget: Budget = Budget.model_validate(asked)
+        recall = {one.of_class: one.bound for one in self.floors if one.of_class is not None}
+        of_metrics = {one.name: one.bound for one in self.floors if one.of_class is None}
+        budget: Budget = Budget.model_validate({**asked, "recall": recall, "metrics": of_metrics})
         return budget
 
     @property
@@ -44,12 +49,16 @@ class LimitSelection:
         return None if self.score is None else self.score[1]
 
     def by_column(self) -> dict[str, float]:
-        """Return all limits, by column of the frame of trials."""
-        return {**self.bounds, **dict([self.score] if self.score else [])}
+        """Return all limits and floors, by column of the frame of trials."""
+        bounds = {floor.name: floor.bound for floor in self.floors}
+        return {**self.bounds, **bounds, **dict([self.score] if self.score else [])}
 
 
 def pick_limits(here: PageContext, view: StudyView) -> LimitSelection:
-    """Show a slider for each cost, starting at the study's budget, and one for the metric."""
+    """Show a slider for each cost and each floor of the study's budget, and one for the metric.
+
+    Those of costs and floors start at the study's budget.
+    """
     st.markdown(
         "**Your budget**",
         help="It starts at the study's budget. A ring marks the best student within it.",
@@ -58,23 +67,56 @@ def pick_limits(here: PageContext, view: StudyView) -> LimitSelection:
     for limit in limits().values():
         if (bound := _pick_bound(here, view, limit)) < math.inf:
             bounds[limit.cost] = bound
-    return LimitSelection(bounds=bounds, score=_pick_score(here, view.goal.metric))
+    floors = (_pick_floor(here, floor) for floor in view.budget.floors())
+    return LimitSelection(
+        bounds=bounds,
+        floors=tuple(floor for floor in floors if floor is not None),
+        score=_pick_score(here, view.goal.metric),
+    )
 
 
 def reset_limits(here: PageContext, view: StudyView) -> None:
     """Reset the sliders to the study's own budget; called from a callback."""
-    for name in (*limits(), view.goal.metric.name):
+    floors = map(_floor_key, view.budget.floors())
+    for name in (*limits(), *floors, view.goal.metric.name):
         st.session_state.pop(f"{here.page}.{name}", None)
         say(name, "")
 
 
 def _pick_score(here: PageContext, metric: Metric) -> tuple[str, float] | None:
-    """Show a slider of the metric, shares in per cent. At its worst end it accepts any value."""
-    measure, unit = metric_measure(metric), 100.0 if metric_measure(metric).is_share else 1.0
+    """Show a slider of the metric. At its worst end it accepts any value."""
+    picked = _slider(here, metric.name, metric_measure(metric), metric, metric.worst)
+    return None if picked == metric.worst else (metric.name, picked)
+
+
+def _floor_key(floor: Floor) -> str:
+    """Return the name of a floor in the address; the goal's metric has its own name there."""
+    return f"floor.{floor.name}"
+
+
+def _pick_floor(here: PageContext, floor: Floor) -> Floor | None:
+    """Show a slider of a floor; None if it accepts any value."""
+    picked = _slider(here, _floor_key(floor), floor_measure(floor), floor.metric, floor.bound)
+    return None if picked == floor.metric.worst else replace(floor, bound=picked)
+
+
+def _slider(
+    here: PageContext, name: str, measure: Measure, metric: Metric, default: float
+) -> float:
+    """Show a slider over the range of a metric, shares in per cent; return the chosen value.
+
+    Args:
+        here: the page.
+        name: the name of the value in the address.
+        measure: the measure whose title the slider has.
+        metric: the metric, for its range.
+        default: the value from which the slider starts.
+    """
+    unit = 100.0 if measure.is_share else 1.0
     low, high = sorted((unit * metric.worst, unit * metric.best))
-    key = bind(here.page, metric.name, unit * metric.worst, number_between(low, high))
+    key = bind(here.page, name, unit * default, number_between(low, high))
     side = "at least" if metric.is_maximized else "at most"
-    picked = st.slider(
+    picked: float = st.slider(
         f"{measure.title}, {side}",
         low,
         high,
@@ -82,9 +124,11 @@ def _pick_score(here: PageContext, metric: Metric) -> tuple[str, float] | None:
         format="%.1f%%" if measure.is_share else "%.4g",
         key=key,
     )
-    is_any = picked == unit * metric.worst
-    say(metric.name, "" if is_any else f"{picked:.1f}" if measure.is_share else f"{picked:.6g}")
-    return None if is_any else (metric.name, picked / unit)
+    if picked == unit * default:
+        say(name, "")
+        return default
+    say(name, f"{picked:.1f}" if measure.is_share else f"{picked:.6g}")
+    return picked / unit
 
 
 def _pick_bound(here: PageContext, view: StudyView, limit: Limit) -> float:

@@ -7,12 +7,13 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard.address import bind, one_of, say, some_of
-from dashboard.charts.measures import Measure, all_measures, with_companions
+from dashboard.charts.measures import Measure, all_measures, floor_measure, with_companions
 from dashboard.charts.scale import short_name
 from dashboard.frames import TESTED
 from dashboard.panels.marks import remark
 from dashboard.panels.page import PageContext
 from dashboard.queries import StudyView
+from search.objectives.floors import Floor, is_recall, recall_name
 from search.objectives.goal import DEFAULT_GOAL, Goal
 from search.objectives.limit import Limit
 from search.objectives.limits import limit_on, limits
@@ -36,7 +37,7 @@ def show_table(
     shown = trials[trials["on_frontier"]] if rows == _FRONTIER else trials
     if states:
         shown = shown[shown["state"].isin(states)]
-    show_rows(here, shown, list(columns(view.axes, view.goal)), marked)
+    show_rows(here, shown, list(columns(view.axes, view.goal, view.budget.floors())), marked)
     st.caption(f"{len(shown)} of {len(view.trials)} trials. The charts highlight selected rows.")
 
 
@@ -70,7 +71,7 @@ def show_rows(
         chosen = st.session_state[key]["selection"]["rows"]
         remark(here.study, [int(shown["number"].iloc[row]) for row in chosen])
 
-    known = columns([])
+    known = columns([]) | {name: _recall_column(name) for name in filter(_is_recall, names)}
     st.dataframe(
         _as_shown(shown[[name for name in names if name in shown]]),
         key=key,
@@ -90,10 +91,13 @@ def label(name: str) -> str:
     return short_name(name).capitalize()
 
 
-def columns(axes: Sequence[str], goal: Goal = DEFAULT_GOAL) -> dict[str, ColumnConfig]:
-    """Return the table's first columns: objectives, the recipe's axes, other known values."""
+def columns(
+    axes: Sequence[str], goal: Goal = DEFAULT_GOAL, floors: Sequence[Floor] = ()
+) -> dict[str, ColumnConfig]:
+    """Return the table's first columns: objectives, floors, the recipe's axes, other values."""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     objectives = with_companions(goal)
+    objectives |= {floor.name: floor_measure(floor) for floor in floors}
     others = {name: one for name, one in all_measures().items() if name not in objectives}
     return {
         "number": number("Trial", format="%d", pinned=True, width="small"),
@@ -117,6 +121,12 @@ def columns(axes: Sequence[str], goal: Goal = DEFAULT_GOAL) -> dict[str, ColumnC
             for name, measure in all_measures().items()
             if not measure.is_cost
         },
+        **{
+            name: _recall_column(name)
+            for floor in floors
+            if floor.of_class is not None
+            for name in [f"{TESTED}{floor.name}"]
+        },
         "duration_s": number("Duration", format="%.1f s"),
         "parent": number(
             "Branch of", format="%d", help="The trial whose trained student this trial uses."
@@ -127,6 +137,17 @@ def columns(axes: Sequence[str], goal: Goal = DEFAULT_GOAL) -> dict[str, ColumnC
             "Note", width="large", help="Why the trial ended, or which stage had no effect."
         ),
     }
+
+
+def _is_recall(column: str) -> bool:
+    """Return whether a column has the recall of a class, on validation or on test images."""
+    return is_recall(column.removeprefix(TESTED))
+
+
+def _recall_column(name: str) -> ColumnConfig:
+    before = "Test recall" if name.startswith(TESTED) else "Recall"
+    of_class = name.removeprefix(TESTED).removeprefix(recall_name(""))
+    return st.column_config.NumberColumn(f"{before} of {of_class}", format="%.1f%%")
 
 
 def _measure_column(measure: Measure, before: str = "") -> ColumnConfig:
@@ -149,6 +170,7 @@ def _cost_format(limit: Limit, cost: str = "") -> str:
 def _as_shown(trials: pd.DataFrame) -> pd.DataFrame:
     shares = [name for name, measure in all_measures().items() if measure.is_share]
     shares += [f"{TESTED}{name}" for name in shares]
+    shares += filter(_is_recall, trials.columns)
     percent = {name: trials[name] * 100 for name in shares if name in trials}
     if "on_frontier" in trials:
         trials = trials.assign(on_frontier=trials["on_frontier"].map({True: "●", False: ""}))

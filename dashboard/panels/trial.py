@@ -16,12 +16,22 @@ from dashboard.queries import StudyView, load_trials
 from search.analysis.finals import kind_text
 from search.files.filestore import FolderStore
 from search.files.text import visible
-from search.objectives.budget import doubt_text
+from search.objectives.budget import doubt_text, total_violation
+from search.objectives.floors import recall_texts
 from search.objectives.intervals import measured_text
 from search.objectives.limits import limits
 from search.objectives.metrics import metrics
 from search.objectives.units import format_duration
-from search.records import Cost, Outcome, Quality, Scalar, StudyRecord, StudyState, TrialRecord
+from search.records import (
+    Cost,
+    Outcome,
+    Quality,
+    Scalar,
+    StudyRecord,
+    StudyState,
+    TrialRecord,
+    TrialState,
+)
 from search.storage.leases import standing
 
 
@@ -60,7 +70,8 @@ def show_end(trial: TrialRecord, view: StudyView) -> None:
     is_member = bool(view.trials["on_frontier"].iloc[trial.number])
     state = ":green-badge[on the frontier]" if is_member else f":gray-badge[{trial.state}]"
     kind = f":violet-badge[{kind_text(trial)}]" if kind_text(trial) else ""
-    st.markdown(f"#### Trial {trial.number} {state} {kind}")
+    over = ":orange-badge[over budget]" if _breaks_floor(trial) else ""
+    st.markdown(f"#### Trial {trial.number} {state} {over} {kind}")
     # Plain text, because others may have named the student.
     st.text(visible(recipe_in_words(trial.params)))
     outcome = trial.outcome
@@ -72,8 +83,14 @@ def show_end(trial: TrialRecord, view: StudyView) -> None:
         return
     if outcome.cost is not None and view.study.teacher is not None:
         st.caption(f"Teacher: {teacher_in_words(view.study.teacher, view.goal)}")
-    show_measures(trial, view.study.teacher, view.goal)
+    show_measures(trial, view.study.teacher, view.goal, floors=view.budget.floors())
     _show_remarks(outcome)
+
+
+def _breaks_floor(trial: TrialRecord) -> bool:
+    if trial.state is not TrialState.COMPLETE or trial.outcome is None:
+        return False
+    return total_violation(trial.outcome.violations) > 0
 
 
 def _show_remarks(outcome: Outcome) -> None:
@@ -156,11 +173,13 @@ def measured_rows(trial: TrialRecord) -> dict[str, str]:
 
 
 def _metrics(quality: Quality, before: str) -> dict[str, str]:
-    return {
+    of_metrics = {
         f"{before}{metric.label}".capitalize(): measured_text(metric, quality)
         for name, metric in metrics().items()
         if name in quality
     }
+    recalls = {f"{before}{label}": text for label, text in recall_texts(quality).items()}
+    return of_metrics | {f"{label[0].upper()}{label[1:]}": one for label, one in recalls.items()}
 
 
 def _costs(cost: Cost) -> dict[str, str]:

@@ -128,7 +128,7 @@ def results_of(
         legend=legend(
             frame, objectives, has_teacher=teacher is not None, has_chosen=advice is not None
         ),
-        members=_members(trials, frame, goal),
+        members=_members(trials, frame, budget, goal),
         finals=finals_table(trials, goal),
         parallel=None if lines is None else _drawn("parallel", lines),
         importance=_importance(trials, goal),
@@ -146,6 +146,10 @@ def _chosen(
     assert trial.outcome is not None
     theirs = teacher.quality if teacher else {}
     cards = _metric_cards(trial.outcome.quality, theirs, goal)
+    cards += [
+        (f"{floor} (floor)", floor.text(trial.outcome.quality), floor.text(theirs))
+        for floor in budget.floors()
+    ]
     shipped = advice.shipped  # of a refit, only the test images are measured
     if shipped.test:
         cards += _metric_cards(shipped.test, teacher.test if teacher else {}, goal, before="test ")
@@ -187,7 +191,7 @@ def _clouds(
                 cloud_points(frame, axis, objectives),
                 axis,
                 score,
-                limits=budget.limits(),
+                limits=budget.limits() | {one.name: one.bound for one in budget.floors()},
                 teacher=teacher,
                 chosen=number,
             ),
@@ -197,9 +201,11 @@ def _clouds(
     ]
 
 
-def _members(trials: Sequence[TrialRecord], frame: pd.DataFrame, goal: Goal) -> ReportTable:
+def _members(
+    trials: Sequence[TrialRecord], frame: pd.DataFrame, budget: Budget, goal: Goal
+) -> ReportTable:
     """Return the frontier, the best first."""
-    metric = goal.metric
+    metric, floors = goal.metric, budget.floors()
     best_first = -1.0 if metric.is_maximized else 1.0
     members = sorted(frontier(trials, goal), key=lambda trial: best_first * value_of(trial, goal))
     axes = recipe_columns(frame)
@@ -211,6 +217,7 @@ def _members(trials: Sequence[TrialRecord], frame: pd.DataFrame, goal: Goal) -> 
                 measured_text(metric, quality_of(trial)),
                 *(measured_text(each, quality_of(trial)) for each in beside),
                 measured_text(metric, trial.test),
+                *(floor.text(quality_of(trial)) for floor in floors),
                 *cost_texts(cost_of(trial)).values(),
             ],
             [str(frame[axis].iloc[trial.number]) for axis in axes],
@@ -218,7 +225,8 @@ def _members(trials: Sequence[TrialRecord], frame: pd.DataFrame, goal: Goal) -> 
         for trial in members[:MOST_ROWS]
     ]
     costs = [measure.name for measure in cost_measures().values()]
-    names = ["trial", metric.label, *(each.label for each in beside), "test", *costs, *axes]
+    scores = [metric.label, *(each.label for each in beside), "test"]
+    names = ["trial", *scores, *(floor.label for floor in floors), *costs, *axes]
     return ReportTable(names=names, rows=rows, count=len(members))
 
 

@@ -15,6 +15,7 @@ from dashboard.panels.predictions import show_predictions
 from dashboard.panels.trial import show_end, show_facts, show_recipe
 from dashboard.queries import Place, StudyView, load_study, load_trials
 from search.analysis.finals import training_notes
+from search.analysis.floor_notes import floor_notes
 from search.objectives.units import format_duration
 from search.records import StageRecord, TrialKind, TrialRecord
 
@@ -32,7 +33,8 @@ def show() -> None:
     number = _pick(here, view)
     trial = load_trials(here.place, (number,))[number]
     show_end(trial, view)
-    for note in training_notes(trial, view.records, view.goal):
+    notes = training_notes(trial, view.records, view.goal)
+    for note in (*notes, *floor_notes(trial, view.records, view.budget)):
         show_text(note)
     _show_training(here, trial)
     left, right = st.columns(2, gap="medium")

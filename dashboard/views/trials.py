@@ -50,7 +50,7 @@ def show() -> None:
 
 def _pick_columns(here: PageContext, view: StudyView) -> list[str]:
     options = [
-        *columns(view.axes, view.goal),
+        *columns(view.axes, view.goal, view.budget.floors()),
         *(n for n in view.trials.columns if n.count(".") > 1),
     ]
     score, *costs = objective_measures(view.goal)
@@ -61,7 +61,7 @@ def _pick_columns(here: PageContext, view: StudyView) -> list[str]:
     first = [name for name in [*wanted, "duration_s", "note"] if name in options]
     key = bind(here.page, "columns", first, some_of(options))
     st.session_state[key] = [name for name in st.session_state[key] if name in options]
-    known = columns(view.axes, view.goal)
+    known = columns(view.axes, view.goal, view.budget.floors())
     with st.popover("Columns", icon=":material/view_column:"):
         picked = st.multiselect(
             "Columns",

@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.analysis.finals import of_kind, training_notes
-from search.analysis.pareto import frontier
+from search.analysis.floor_notes import floor_notes
+from search.analysis.pareto import fits, frontier
 from search.analysis.recommend import advise, reasons
 from search.cli.options import (
     DEFAULT_STORE,
@@ -24,9 +25,11 @@ from search.cli.options import (
     MaxSize,
     Min,
     MinAccuracy,
+    MinNamed,
     StoreUrl,
     StudyName,
     Trial,
+    asked_budget,
     given_budget,
     given_floor,
     named_or_latest,
@@ -35,6 +38,7 @@ from search.cli.options import (
 from search.cli.tables import add_figures, reason_of, trial_table
 from search.cli.terminal import out, say, write_csv, write_json
 from search.config.single_trial import study_of_trial
+from search.errors import BadInput
 from search.objectives.budget import Budget, cost_texts, stored_budget
 from search.objectives.goal import Goal, stored_goal
 from search.objectives.limits import limits
@@ -66,6 +70,7 @@ def trials(
     max_size: MaxSize = None,
     max_latency: MaxLatency = None,
     more: Max = None,
+    least: MinNamed = None,
     frontier_only: Annotated[
         bool, typer.Option("--frontier", help="List only the trials on the frontier.")
     ] = False,
@@ -80,21 +85,27 @@ def trials(
     ] = OutputFormat.TABLE,
 ) -> None:
     """List a study's trials, or its frontier. With limits, list only trials that keep them."""
-    budget = given_budget(max_size, max_latency, more)
+    budget = given_budget(max_size, max_latency, more, least)
+    if any("=" not in text for text in least or ()):
+        raise BadInput("--min must be NAME=VALUE, such as recall.stop=0.98")
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
         record, found = opened.study(name), opened.trials(name)
-    goal = stored_goal(record.config)
+    goal, own = stored_goal(record.config), stored_budget(record.config)
+    if budget is not None:
+        asked_budget(budget, own)  # refuses floors of classes that were not measured
     found = found if kind is None else of_kind(found, kind)
-    within = found if budget is None else [trial for trial in found if _fits(trial, budget)]
+    within = found if budget is None else [trial for trial in found if fits(trial, budget)]
     shown = frontier(within, goal) if frontier_only else within
     if as_format is OutputFormat.JSON:
-        write_json([flat(trial) for trial in shown])
+        write_json([flat(trial, own) for trial in shown])
     elif as_format is OutputFormat.CSV:
-        write_csv([flat(trial) for trial in shown])
+        write_csv([flat(trial, own) for trial in shown])
     else:
         title = f"frontier of {name}" if frontier_only else f"trials of {name}"
-        out.print(trial_table(shown, title=title, goal=goal, teacher=record.teacher))
+        out.print(
+            trial_table(shown, title=title, goal=goal, teacher=record.teacher, floors=own.floors())
+        )
 
 
 def show(
@@ -118,9 +129,10 @@ def show(
     if as_json:
         write_json(asdict(record))
         return
-    goal = stored_goal(owner.config)
-    out.print(trial_table([record], title=f"trial {trial} of {record.study}", goal=goal))
-    for note in training_notes(record, others, goal):
+    goal, budget = stored_goal(owner.config), stored_budget(owner.config)
+    title = f"trial {trial} of {record.study}"
+    out.print(trial_table([record], title=title, goal=goal, floors=budget.floors()))
+    for note in (*training_notes(record, others, goal), *floor_notes(record, others, budget)):
         say(note)
     out.print(_pairs("recipe", record.params))
     if record.outcome:
@@ -139,36 +151,39 @@ def best(
     as_json: Json = False,
 ) -> None:
     """Show the best student within the given limits, or else within the study's budget."""
-    budget = given_budget(max_size, max_latency, more)
+    budget = given_budget(max_size, max_latency, more, least)
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
         record, found = opened.study(name), opened.trials(name)
     goal = stored_goal(record.config)
     floor = given_floor(goal, least, min_accuracy)
-    within = budget or stored_budget(record.config)
+    within = asked_budget(budget, stored_budget(record.config))
     advice = advise(found, within, goal, floor=floor)
     student, exported = advice.chosen, advice.shipped
     if as_json:
         estimate = advice.ranking.estimate(student)
         names = {f"estimate{end}": value for end, value in estimate.quantiles.items()}
-        write_json(flat(exported) | names)
+        write_json(flat(exported, within) | names)
         return
     title = f"best student of {name}"
     shown = [student] if exported == student else [student, exported]
-    out.print(trial_table(shown, title=title, goal=goal, teacher=record.teacher))
+    out.print(
+        trial_table(shown, title=title, goal=goal, teacher=record.teacher, floors=within.floors())
+    )
     for line in reasons(advice, within, goal):
         say(line)
     options = f"{store_option(store)} --study {shlex.quote(name)}"
     say(f"export     retort export {exported.number}{options} -o DIR")
 
 
-def _fits(trial: TrialRecord, budget: Budget) -> bool:
-    cost = trial.outcome.cost if trial.outcome else None
-    return cost is not None and budget.surely_admits(cost)
+def flat(trial: TrialRecord, budget: Budget) -> dict[str, Any]:
+    """Return a trial as one row: number, state, kind and seed, its measurements, its recipe.
 
-
-def flat(trial: TrialRecord) -> dict[str, Any]:
-    """Return a trial as one row: number, state, kind and seed, its measurements, its recipe."""
+    Args:
+        trial: the trial.
+        budget: the budget whose floors have columns, and that `within_budget` is about. It is None
+            without a measured cost. A value that was not measured breaks nothing.
+    """
     outcome = trial.outcome or Outcome(state=trial.state)
     costs = [cost for limit in limits().values() for cost in (limit.cost, *limit.also)]
     return {
@@ -178,11 +193,14 @@ def flat(trial: TrialRecord) -> dict[str, Any]:
         "kind": str(trial.kind),
         "repeats": trial.repeats,
         "seed": trial.seed,
-        **_flat_quality(outcome.quality),
-        **_flat_quality(trial.test, "test_"),
+        **_flat_quality(outcome.quality, budget),
+        **_flat_quality(trial.test, budget, "test_"),
         **dict.fromkeys(costs),
         **(outcome.cost or {}),
         "duration_s": outcome.duration_s,
+        "within_budget": None
+        if outcome.cost is None
+        else budget.admits(outcome.cost, outcome.quality),
         "reason": reason_of(outcome),
         "no_op": outcome.no_op,
         "failure": outcome.failure.kind if outcome.failure else None,
@@ -191,10 +209,12 @@ def flat(trial: TrialRecord) -> dict[str, Any]:
     }
 
 
-def _flat_quality(quality: Quality, prefix: str = "") -> dict[str, float | None]:
-    """Return the value of every metric; None if it was not measured."""
+def _flat_quality(quality: Quality, budget: Budget, prefix: str = "") -> dict[str, float | None]:
+    """Return the value of every metric and every floor; None if it was not measured."""
     values = {name: found.value for name, found in quality.items()}
-    return {f"{prefix}{name}": values.get(name) for name in dict.fromkeys([*metrics(), *values])}
+    floors = [floor.name for floor in budget.floors()]
+    names = dict.fromkeys([*metrics(), *floors, *values])
+    return {f"{prefix}{name}": values.get(name) for name in names}
 
 
 def _show_outcome(outcome: Outcome, goal: Goal) -> None:

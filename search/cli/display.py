@@ -170,7 +170,8 @@ class LiveDisplay:
         if self.best_so_far:
             shown = self.best_so_far[-_MOST_ROWS:]
             title = f"frontier so far ({len(self.best_so_far)} students)"
-            parts.append(trial_table(shown, title=title, goal=self.study.goal))
+            floors = self.study.budget.floors()
+            parts.append(trial_table(shown, title=title, goal=self.study.goal, floors=floors))
         return Group(*parts)
 
     def _header(self) -> RenderableType:
@@ -236,7 +237,8 @@ def _earlier_runs(study: Study, store: Store) -> dict[str, Any]:
 def _result(outcome: Outcome, goal: Goal) -> str:
     """Describe in a few words how a trial ended."""
     if outcome.state is TrialState.COMPLETE:
-        return objectives_text(goal, outcome.quality, outcome.cost or {})
+        text = objectives_text(goal, outcome.quality, outcome.cost or {})
+        return f"{text}; over budget: {outcome.reason}" if outcome.reason else text
     if outcome.failure:
         return f"{outcome.failure.kind}: {outcome.failure.message}"
     return outcome.reason or ""

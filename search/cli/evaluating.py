@@ -13,7 +13,7 @@ from search.cli.options import Json, path, path_or_name
 from search.cli.terminal import out, say, write_json
 from search.errors import BadInput
 from search.files.atomic import file_written_whole
-from search.objectives.budget import doubt_text
+from search.objectives.budget import Budget, doubt_text
 from search.objectives.goal import DEFAULT_GOAL
 from search.objectives.limits import LATENCY
 from search.objectives.units import format_bytes, parse_bytes
@@ -136,15 +136,18 @@ def evaluate(
 
     exported = [Path(name) for name in models if (Path(name) / RECIPE).is_file()]
     record = read_export_record(exported[0]) if exported else None
-    goal = record.goal if record else DEFAULT_GOAL
+    goal, budget = (record.goal, record.budget) if record else (DEFAULT_GOAL, Budget())
     with out.status("preparing the images") as spinner:
         dataset = open_images(
             data, record, cache=cache, progress=lambda text: spinner.update(escape(text))
         )
         spinner.update("measuring")
-        found = evaluate_models(models, dataset, part=part, teacher=teacher, threads=threads)
+        found = evaluate_models(
+            models, dataset, part=part, teacher=teacher, threads=threads, budget=budget
+        )
     title = f"{found[0].images:,} {part} images of {dataset.info.source}"
-    show_evaluation(found, goal, rows=rows, as_format=as_format, title=title)
+    floors = budget.floors()
+    show_evaluation(found, goal, floors, rows=rows, as_format=as_format, title=title)
 
 
 def profile(

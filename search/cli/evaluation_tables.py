@@ -11,8 +11,9 @@ from rich.table import Table
 from search.cli.browsing import OutputFormat
 from search.cli.class_tables import print_by_class, print_confusions, print_recalls
 from search.cli.tables import add_figures, fitting
-from search.cli.terminal import out, write_csv, write_json
+from search.cli.terminal import out, say, write_csv, write_json
 from search.objectives.budget import cost_texts, doubt_text
+from search.objectives.floors import Floor
 from search.objectives.goal import Goal
 from search.objectives.intervals import measured_text
 
@@ -33,6 +34,7 @@ class EvaluatedRows(StrEnum):
 def show_evaluation(
     found: Sequence["EvaluationResult"],
     goal: Goal,
+    floors: Sequence[Floor],
     *,
     rows: EvaluatedRows,
     as_format: OutputFormat,
@@ -41,19 +43,25 @@ def show_evaluation(
     """Print the results; tables show the models with both other kinds of rows in short."""
     match as_format:
         case OutputFormat.TABLE:
-            _print_tables(found, goal, rows=rows, title=title)
+            _print_tables(found, goal, floors, rows=rows, title=title)
         case OutputFormat.JSON:
-            write_json(_written(found, goal, rows))
+            write_json(_written(found, goal, floors, rows))
         case OutputFormat.CSV:
-            write_csv(_written(found, goal, rows))
+            write_csv(_written(found, goal, floors, rows))
 
 
 def _print_tables(
-    found: Sequence["EvaluationResult"], goal: Goal, *, rows: EvaluatedRows, title: str
+    found: Sequence["EvaluationResult"],
+    goal: Goal,
+    floors: Sequence[Floor],
+    *,
+    rows: EvaluatedRows,
+    title: str,
 ) -> None:
     match rows:
         case EvaluatedRows.MODELS:
-            out.print(_results_table(found, goal, title=title))
+            out.print(_results_table(found, goal, floors, title=title))
+            _print_broken_floors(found, floors)
             print_by_class(found)
         case EvaluatedRows.CLASSES:
             print_recalls(found)
@@ -61,25 +69,36 @@ def _print_tables(
             print_confusions(found)
 
 
+def _print_broken_floors(found: Sequence["EvaluationResult"], floors: Sequence[Floor]) -> None:
+    for each in found:
+        if broken := each.broken_floors(floors):
+            say(f"{each.model} breaks floors of the budget here: {'; '.join(broken)}")
+
+
 def _written(
-    found: Sequence["EvaluationResult"], goal: Goal, rows: EvaluatedRows
+    found: Sequence["EvaluationResult"],
+    goal: Goal,
+    floors: Sequence[Floor],
+    rows: EvaluatedRows,
 ) -> list[dict[str, Any]]:
     match rows:
         case EvaluatedRows.MODELS:
-            return [each.to_json(goal) for each in found]
+            return [each.to_json(goal, floors) for each in found]
         case EvaluatedRows.CLASSES:
             return [row for each in found for row in each.class_rows()]
         case EvaluatedRows.CONFUSIONS:
             return [row for each in found for row in each.confusion_rows()]
 
 
-def _results_table(found: Sequence["EvaluationResult"], goal: Goal, *, title: str) -> Table:
-    """Return a table with a row per model: the goal's columns, then others if they fit."""
+def _results_table(
+    found: Sequence["EvaluationResult"], goal: Goal, floors: Sequence[Floor], *, title: str
+) -> Table:
+    """Return a table with a row per model: the goal's columns, then floors and others that fit."""
     table = Table(
         title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD,
         padding=(0, 0, 0, 1), pad_edge=False, caption_justify="left",
     )  # fmt: skip
-    rows = [_figures(each, goal) for each in found]
+    rows = [_figures(each, goal, floors) for each in found]
     titles, room = list(rows[0]), out.width - _MODEL - 2
     names = titles[: fitting(titles, rows, needed=2 + len(goal.costs), room=room, between=2)]
     table.add_column("model", overflow="fold", min_width=_MODEL)
@@ -90,7 +109,7 @@ def _results_table(found: Sequence["EvaluationResult"], goal: Goal, *, title: st
     return table
 
 
-def _figures(found: "EvaluationResult", goal: Goal) -> dict[str, str]:
+def _figures(found: "EvaluationResult", goal: Goal, floors: Sequence[Floor]) -> dict[str, str]:
     """Return a model's figures by column, the most important first."""
     own, *others = goal.all_metrics
     costs = cost_texts(found.cost)
@@ -100,6 +119,7 @@ def _figures(found: "EvaluationResult", goal: Goal) -> dict[str, str]:
         own.label: measured_text(own, found.quality),
         "95%": "–".join(interval) or "–",
         **{limit.label: costs[limit.label] for limit in goal.costs},
+        **{floor.label: floor.text(found.quality) for floor in floors},
         **{metric.label: measured_text(metric, found.quality) for metric in others},
         **{limit.label: costs[limit.label] for limit in goal.all_limits},
     }

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from search.analysis.finals import shipped, training_notes
+from search.analysis.floor_notes import floor_notes
 from search.analysis.ranking import Ranking
 from search.cli.options import (
     DEFAULT_STORE,
@@ -18,6 +19,7 @@ from search.cli.options import (
     MinAccuracy,
     StoreUrl,
     StudyName,
+    asked_budget,
     given_budget,
     given_floor,
     named_or_latest,
@@ -71,8 +73,8 @@ def export(
 ) -> None:
     """Export a student as a folder: weights, recipe, served file, model card and checksums."""
     study, trial = _study_and_trial(named or [], study)
-    budget = given_budget(max_size, max_latency, more)
-    if trial is not None and (budget or least is not None or min_accuracy is not None):
+    budget = given_budget(max_size, max_latency, more, least)
+    if trial is not None and (budget or least or min_accuracy is not None):
         raise BadInput("export takes a trial's number or limits, but got both: leave one out")
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
@@ -80,7 +82,7 @@ def export(
         goal, trials = stored_goal(record.config), opened.trials(name)
         if trial is None:
             floor = given_floor(goal, least, min_accuracy)
-            within = budget or stored_budget(record.config)
+            within = asked_budget(budget, stored_budget(record.config))
             best = Ranking(trials, goal).chosen(within, floor=floor)
             trial = shipped(best, trials, within).number
         student = opened.trial(name, trial)
@@ -98,7 +100,9 @@ def export(
         result = {"study": name, "trial": student.number, "folder": str(folder)}
         write_json(result | ({"hub": pushed} if pushed else {}))
         return
-    _print_export(student, folder, goal, training_notes(student, trials, goal))
+    notes = training_notes(student, trials, goal)
+    notes += floor_notes(student, trials, stored_budget(record.config))
+    _print_export(student, folder, goal, notes)
     if pushed:
         say(f"pushed to {pushed}")
 

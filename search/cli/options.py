@@ -11,10 +11,12 @@ import typer
 from search.errors import BadInput
 from search.files.paths import expanded
 from search.objectives.budget import Budget
+from search.objectives.floors import RECALL, parse_metric_floors, parse_recalls, recall_name
 from search.objectives.goal import Goal
 from search.objectives.limits import LATENCY, SIZE, limit_of
 from search.objectives.metrics import ACCURACY
 from search.storage.storage import Store
+from spaces.names import suggestion
 
 DEFAULT_STORE = "sqlite:///retort.db"
 STORE_VARIABLE = "RETORT_STORE"
@@ -58,11 +60,22 @@ Max = Annotated[
     ),
 ]
 Min = Annotated[
-    float | None,
+    list[str] | None,
     typer.Option(
         "--min",
-        metavar="VALUE",
-        help="The worst acceptable value of the study's metric on validation images.",
+        metavar="[NAME=]VALUE",
+        help="The worst acceptable value of the study's metric on validation images; with a NAME, "
+        "of another metric or of a class's recall, such as recall.stop=0.98; repeatable. These "
+        "floors replace those of the study's budget.",
+    ),
+]
+MinNamed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--min",
+        metavar="NAME=VALUE",
+        help="The worst acceptable value of a metric or of a class's recall on validation images, "
+        "such as recall.stop=0.98; repeatable.",
     ),
 ]
 MinAccuracy = Annotated[float | None, typer.Option(f"--min-{ACCURACY.name}", hidden=True)]
@@ -83,12 +96,15 @@ def named_or_latest(store: Store, study: str | None) -> str:
 
 
 def given_budget(
-    max_size: str | None, max_latency: str | None, more: Sequence[str] | None
+    max_size: str | None,
+    max_latency: str | None,
+    more: Sequence[str] | None,
+    least: Sequence[str] | None = None,
 ) -> Budget | None:
-    """Return the limits that the options give; None if they give none.
+    """Return the limits and the named floors that the options give; None if they give none.
 
     Raises:
-        BadInput: a limit is malformed, unknown or given twice.
+        BadInput: a limit or floor is malformed, unknown or given twice.
     """
     given = [("--max-size", SIZE.name, max_size), ("--max-latency", LATENCY.name, max_latency)]
     for text in more or ():
@@ -110,23 +126,82 @@ def given_budget(
         except ValueError as error:
             raise BadInput(f"{option} {error}") from error
         bounds[name] = bound
-    return Budget.model_validate(bounds) if bounds else None
+    floors = _given_floors(least or ())
+    return Budget.model_validate({**bounds, **floors}) if bounds or floors else None
 
 
-def given_floor(goal: Goal, value: float | None, min_accuracy: float | None) -> float | None:
+def _given_floors(least: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the floors of `--min NAME=VALUE`, as a budget has them."""
+    found: dict[str, dict[str, float]] = {}
+    for text in least:
+        name, equals, value = text.rpartition("=")
+        if not equals:
+            continue  # a value of the study's metric
+        start, dot, of_class = name.partition(".")
+        key, inner, parse = (
+            (RECALL, of_class, parse_recalls)
+            if start == RECALL and dot
+            else ("metrics", name, parse_metric_floors)
+        )
+        if inner in found.setdefault(key, {}):
+            raise BadInput(f"--min {name} must be given once: leave one out")
+        try:
+            found[key] |= parse({inner: _number(value)})
+        except ValueError as error:
+            raise BadInput(f"--min {error}") from error
+    return found
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def asked_budget(given: Budget | None, stored: Budget) -> Budget:
+    """Return the budget that a command asks about.
+
+    Limits that options give replace those of the study's budget, and floors replace its floors.
+
+    Args:
+        given: the limits and floors of the options; None if there are none.
+        stored: the study's budget.
+
+    Raises:
+        BadInput: a floor is of a class whose recall the study did not measure.
+    """
+    if given is None:
+        return stored
+    for name in given.recall:
+        if name not in stored.recall:
+            known = ", ".join(map(recall_name, stored.recall)) or "none"
+            raise BadInput(
+                f"--min {recall_name(name)} must be of a class whose recall the study measured, "
+                f"which are those in its budget.recall: {known}{suggestion(name, stored.recall)}"
+            )
+    asked = given if given.limits() else stored
+    floors = given if given.floors() else stored
+    both: Budget = asked.model_copy(update={"recall": floors.recall, "metrics": floors.metrics})
+    return both
+
+
+def given_floor(
+    goal: Goal, least: Sequence[str] | None, min_accuracy: float | None
+) -> float | None:
     """Return the worst acceptable value of the goal's metric; None accepts any.
 
     Args:
         goal: the study's goal.
-        value: the value of `--min`.
+        least: the values of `--min`; those with a name are floors of the budget.
         min_accuracy: the value of `--min-accuracy`, which older scripts use; it is only for studies
             whose objective is accuracy.
 
     Raises:
-        BadInput: the metric can't have this value, or `--min-accuracy` is given for another metric
-            or together with `--min`.
+        BadInput: it is no number, it is given twice, the metric can't have this value, or
+            `--min-accuracy` is given for another metric or together with `--min`.
     """
-    metric = goal.metric
+    metric, value = goal.metric, _unnamed(least or ())
     option = "--min"
     if min_accuracy is not None:
         option = f"--min-{ACCURACY.name}"
@@ -143,3 +218,16 @@ def given_floor(goal: Goal, value: float | None, min_accuracy: float | None) -> 
             f"{value:g}"
         )
     return value
+
+
+def _unnamed(least: Sequence[str]) -> float | None:
+    """Return the value of `--min` without a name; None without any."""
+    texts = [text for text in least if "=" not in text]
+    if len(texts) > 1:
+        raise BadInput(f"--min without a name must be given once, but got {' and '.join(texts)}")
+    try:
+        return float(texts[0]) if texts else None
+    except ValueError as error:
+        raise BadInput(
+            f"--min must be a number, or NAME=VALUE such as recall.stop=0.98, but got {texts[0]!r}"
+        ) from error

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.analysis.finals import of_kind, shipped
-from search.analysis.pareto import frontier, value_of
+from search.analysis.pareto import cost_of, frontier, nearest_miss, quality_of, value_of
 from search.analysis.ranking import Ranking
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl
 from search.cli.tables import state_text
@@ -39,6 +39,25 @@ class _Overview:
     def best(self) -> TrialRecord | None:
         """The best student within the study's budget."""
         return Ranking(self.trials, self.goal).best(self.budget)
+
+    @cached_property
+    def nearest(self) -> TrialRecord | None:
+        """The trial nearest to the budget, if no student is within it; else None."""
+        return None if self.best else nearest_miss(self.trials, self.budget)
+
+    @property
+    def misses(self) -> str | None:
+        """What the trial nearest to the budget breaks; None if there is none."""
+        if self.nearest is None:
+            return None
+        return self.budget.explain(cost_of(self.nearest), quality_of(self.nearest))
+
+    @property
+    def nearest_text(self) -> str:
+        """Text about the trial nearest to the budget; a dash if there is none."""
+        if self.nearest is None:
+            return "–"
+        return f"none within the budget; nearest is trial {self.nearest.number}: {self.misses}"
 
     @property
     def states(self) -> Mapping[TrialState, int]:
@@ -89,19 +108,24 @@ def _show_status(found: Sequence[_Overview]) -> None:
             "  ".join(
                 f"{state_text(state)} {count}" for state, count in sorted(one.states.items())
             ),
-            _best_lines(best, one.goal) if best else "–",
+            _best_lines(best, one.goal, one.budget) if best else escape(one.nearest_text),
             str(len(frontier(one.trials, one.goal))),
             f"{one.study.changed_at:%Y-%m-%d %H:%M:%S} UTC",
         )
     out.print(table)
 
 
-def _best_lines(best: TrialRecord, goal: Goal) -> str:
-    """Return a line for the goal's metric, for each metric beside it, and for a finalist."""
+def _best_lines(best: TrialRecord, goal: Goal, budget: Budget) -> str:
+    """Return a line for the goal's metric, those beside it, each floor, and for a finalist."""
     assert best.outcome is not None
     quality = best.outcome.quality
     shown = (goal.metric, *goal.beside(quality))
     lines = [f"{measured_text(metric, quality)} {metric.label}" for metric in shown]
+    lines += [
+        f"{floor.text(quality)} {escape(floor.label)}"
+        for floor in budget.floors()
+        if floor.metric not in shown or floor.of_class is not None
+    ]
     return "\n".join([*lines, *(["finalist"] if best.kind is TrialKind.FINAL else [])])
 
 
@@ -125,6 +149,9 @@ def _to_json(one: _Overview) -> dict[str, Any]:
         "finals_s": study.finals_s,
         "trials": {str(state): n for state, n in one.states.items()},
         "finalists": len(of_kind(one.trials, TrialKind.FINAL)),
+        "budget": str(one.budget),
+        "nearest_trial": one.nearest.number if one.nearest else None,
+        "nearest_misses": one.misses,
         "best_trial": best.number if best else None,
         "shipped_trial": shipped(best, one.trials, one.budget).number if best else None,
         f"best_{one.goal.metric.name}": value_of(best, one.goal) if best else None,

@@ -57,7 +57,8 @@ def _rows(plan: StudyPlan, study: Study) -> dict[str, str]:
         "teacher": "\n".join(plan.teacher),
         "budget": str(study.budget),
         "fit the budget": f"{fits} of {len(plan.draws)} random recipes "
-        f"({fits / len(plan.draws):.0%}); the search never trains the others",
+        f"({fits / len(plan.draws):.0%}); the search never trains the others"
+        f"{'; only training shows which students meet the floors' if plan.floors else ''}",
         "time": f"data {format_duration(plan.prepared_s)} (done), "
         f"teacher {format_duration(plan.teacher_s)}, trials up to "
         f"{format_duration(plan.trials_s)} (estimated from single training steps on this machine"

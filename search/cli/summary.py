@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from search.analysis.pareto import frontier
@@ -34,7 +35,13 @@ def print_ending(study: Study, store: Store) -> None:
     picture = _draw_picture(trials, record, study.goal)
     out.print()
     found = frontier(trials, study.goal)
-    table = trial_table(found, title="the frontier", goal=study.goal, teacher=record.teacher)
+    table = trial_table(
+        found,
+        title="the frontier",
+        goal=study.goal,
+        teacher=record.teacher,
+        floors=study.budget.floors(),
+    )
     out.print(table)
     advice = advise(trials, study.budget, study.goal)
     best, student = advice.chosen, advice.shipped
@@ -42,7 +49,7 @@ def print_ending(study: Study, store: Store) -> None:
     for line in reasons(advice, study.budget, study.goal):
         say(line)
     # A refit has only test figures; beside them stand the validation figures of the chosen one.
-    out.print(_comparison(best, student, record.teacher, study.goal))
+    out.print(_comparison(best, student, record.teacher, study))
     out.print()
     options = f"{store_option(study.run.storage)} --study {study.study}"
     # A cluster may decide how many trials run at a time; then the number is not known here.
@@ -69,7 +76,7 @@ def _draw_picture(trials: Sequence[TrialRecord], record: StudyRecord, goal: Goal
 
 
 def _comparison(
-    best: TrialRecord, student: TrialRecord, teacher: TeacherRecord, goal: Goal
+    best: TrialRecord, student: TrialRecord, teacher: TeacherRecord, study: Study
 ) -> Table:
     """Return a table of the student, the teacher, and the ratio of their costs.
 
@@ -77,8 +84,9 @@ def _comparison(
         best: the trial that was chosen on the validation images.
         student: the trial whose student is exported: `best`, or its refit.
         teacher: the teacher.
-        goal: the study's goal.
+        study: the study, for its goal and its floors.
     """
+    goal = study.goal
     assert best.outcome is not None
     assert student.outcome is not None
     table = Table(header_style="bold", box=box.SIMPLE_HEAD)
@@ -93,6 +101,11 @@ def _comparison(
             # Such a metric would compare the teacher with itself.
             other = "" if metric.uses_teacher else measured_text(metric, other_quality)
             table.add_row(f"{metric.label}, {part}", measured_text(metric, own), other, "")
+    for floor in study.budget.floors():
+        if floor.of_class is not None:
+            for part, (own, other_quality) in parts.items():
+                label = escape(f"{floor.label}, {part}")
+                table.add_row(label, floor.text(own), floor.text(other_quality), "")
     own_cost, teacher_cost = student.outcome.cost or {}, teacher.cost
     own_texts, teacher_texts = cost_texts(own_cost), cost_texts(teacher_cost)
     for limit in goal.all_limits:

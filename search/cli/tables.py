@@ -1,6 +1,7 @@
 """Trials, their metrics and their costs on a terminal."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from rich import box
 from rich.cells import cell_len
@@ -10,6 +11,7 @@ from rich.table import Table
 from search.analysis.pareto import quality_of
 from search.cli.terminal import out
 from search.objectives.budget import cost_texts, doubt_text
+from search.objectives.floors import Floor
 from search.objectives.goal import Goal
 from search.objectives.intervals import measured_text
 from search.records import Cost, Outcome, Quality, TeacherRecord, TrialKind, TrialRecord, TrialState
@@ -58,18 +60,23 @@ def recipe_text(params: Mapping[str, object]) -> str:
 
 
 def trial_table(
-    trials: Sequence[TrialRecord], *, title: str, goal: Goal, teacher: TeacherRecord | None = None
+    trials: Sequence[TrialRecord],
+    *,
+    title: str,
+    goal: Goal,
+    teacher: TeacherRecord | None = None,
+    floors: Sequence[Floor] = (),
 ) -> Table:
     """Return a table with a row per trial, and the teacher in the last row.
 
-    The goal's objectives and the metric on test images come first. Other metrics and costs follow
-    if the terminal is wide enough. The column of states is left out if all trials are complete,
-    that of reasons if no trial has one, and that of kinds if all are of the search. Without states
-    there is always room for the metrics that stand beside the goal's own.
+    The goal's objectives and the metric on test images come first. The values with floors, other
+    metrics and other costs follow if the terminal is wide enough. The column of states is left out
+    if all trials are complete, that of reasons if no trial has one, and that of kinds if all are of
+    the search. Without states there is always room for the metrics beside the goal's own.
     """
-    rows = [_figures(goal, quality_of(trial), trial.test, _outcome(trial).cost or {})
-            for trial in trials]  # fmt: skip
-    last = _figures(goal, teacher.quality, teacher.test, teacher.cost) if teacher else {}
+    figures = partial(_figures, goal, floors)
+    rows = [figures(quality_of(trial), trial.test, _outcome(trial).cost or {}) for trial in trials]
+    last = figures(teacher.quality, teacher.test, teacher.cost) if teacher else {}
     states = {trial.state for trial in trials} != {TrialState.COMPLETE}
     kinds = [kind_cell(trial) for trial in trials]
     recipes = [recipe_text(trial.params) for trial in trials]
@@ -78,7 +85,7 @@ def trial_table(
     taken += _WHY + 3 if any(reasons) else 0
     taken += max(map(cell_len, kinds)) + 3 if any(kinds) else 0
     room = out.width - taken - max([_RECIPE, *map(cell_len, recipes)])
-    titles = list(_figures(goal, {}, {}, {}))
+    titles = list(figures({}, {}, {}))
     shown = [row for row in (*rows, last) if row]
     beside = goal.beside(*([teacher.quality] if teacher else []), *map(quality_of, trials))
     needed = 2 + len(goal.costs) + (0 if states else len(beside))
@@ -128,7 +135,7 @@ def fitting(
 def add_figures(table: Table, names: Iterable[str]) -> None:
     """Add a column for each figure; each word of its title is on a line of its own."""
     for name in names:
-        table.add_column("\n".join(name.split()), justify="right", no_wrap=True)
+        table.add_column(escape("\n".join(name.split())), justify="right", no_wrap=True)
 
 
 def kind_cell(trial: TrialRecord) -> str:
@@ -154,7 +161,9 @@ def _empty_table(
     return table
 
 
-def _figures(goal: Goal, quality: Quality, test: Quality, cost: Cost) -> dict[str, str]:
+def _figures(
+    goal: Goal, floors: Sequence[Floor], quality: Quality, test: Quality, cost: Cost
+) -> dict[str, str]:
     """Return a network's figures by column, the most important first."""
     own, *others = goal.all_metrics
     costs = cost_texts(cost)
@@ -162,13 +171,14 @@ def _figures(goal: Goal, quality: Quality, test: Quality, cost: Cost) -> dict[st
         own.label: measured_text(own, quality),
         "test": measured_text(own, test),
         **{limit.label: costs[limit.label] for limit in goal.costs},
+        **{floor.label: floor.text(quality) for floor in floors},
         **{metric.label: measured_text(metric, quality) for metric in others},
         **{limit.label: costs[limit.label] for limit in goal.all_limits},
     }
 
 
 def reason_of(outcome: Outcome | None) -> str | None:
-    """Return why a trial is infeasible, was stopped early or failed; None for any other."""
+    """Return why a trial is infeasible or over budget, was stopped early or failed; else None."""
     if outcome is not None and outcome.failure is not None:
         return f"{outcome.failure.kind}: {outcome.failure.message}"
     return None if outcome is None else outcome.reason

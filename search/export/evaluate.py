@@ -1,13 +1,13 @@
 """Comparison of students, teachers and other models, on the same images and machine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from search.analysis.classes import ResultsByClass, results_by_class
-from search.data.dataset import Dataset
-from search.errors import BadInput
+from search.data.dataset import DataInfo, Dataset
+from search.errors import BadInput, DataError
 from search.evaluation.artifact import RECIPE, read_provenance
 from search.evaluation.measure import quality
 from search.evaluation.predictions_file import read_predictions
@@ -15,13 +15,18 @@ from search.export.evaluated_model import EvaluatedModel, open_model
 from search.export.exporting import TEACHER_PREDICTIONS
 from search.export.images import part_of
 from search.files.disk import scratch
+from search.objectives.budget import Budget
+from search.objectives.floors import Floor
 from search.objectives.goal import Goal
 from search.objectives.limits import limits
 from search.objectives.metric import Metric
 from search.objectives.predictions import Predictions
+from search.pipeline.floor_classes import floor_labels
 from search.records import Cost, Quality
 from search.targets.latency import Latency, measure_latency
 from search.targets.timing import timed_cost
+
+_NO_BUDGET = Budget()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +55,20 @@ class EvaluationResult:
             return None
         return metric.confidence(found.value, found.error, self.images)
 
-    def to_json(self, goal: Goal) -> dict[str, Any]:
-        """Return JSON values: the metrics with their 95% intervals, and the costs.
+    def broken_floors(self, floors: Sequence[Floor]) -> list[str]:
+        """Return the floors that its quality breaks, in words."""
+        values = ((floor, floor.value(self.quality)) for floor in floors)
+        return [
+            floor.explain(value)
+            for floor, value in values
+            if value is not None and floor.shortfall(value) > 0
+        ]
 
-        `low` and `high` are the ends of the interval of the goal's metric.
+    def to_json(self, goal: Goal, floors: Sequence[Floor] = ()) -> dict[str, Any]:
+        """Return JSON values: the metrics with their 95% intervals, the floors, and the costs.
+
+        `low` and `high` are the ends of the interval of the goal's metric. With floors,
+        `broken_floors` names those that its quality breaks.
         """
         row: dict[str, Any] = {"model": self.model}
         for metric in goal.all_metrics:
@@ -62,6 +77,9 @@ class EvaluationResult:
             row[name] = None if found is None else found.value
             row |= {f"{name}_low": low, f"{name}_high": high}
         row["low"], row["high"] = (row[f"{goal.metric.name}_{end}"] for end in ("low", "high"))
+        row |= {floor.name: floor.value(self.quality) for floor in floors}
+        if floors:
+            row["broken_floors"] = "; ".join(self.broken_floors(floors))
         costs = [cost for limit in limits().values() for cost in (limit.cost, *limit.also)]
         return row | {cost: self.cost.get(cost) for cost in costs}
 
@@ -94,7 +112,13 @@ class EvaluationResult:
 
 
 def evaluate(
-    models: Sequence[str], dataset: Dataset, *, part: str, teacher: str | None, threads: int
+    models: Sequence[str],
+    dataset: Dataset,
+    *,
+    part: str,
+    teacher: str | None,
+    threads: int,
+    budget: Budget = _NO_BUDGET,
 ) -> list[EvaluationResult]:
     """Measure each model on a part of the data.
 
@@ -106,6 +130,8 @@ def evaluate(
             folder of `models` that contains its teacher's predictions supplies them, if `dataset`
             is the data of its study.
         threads: the number of threads that serve one image.
+        budget: the budget of the first exported student, whose classes with floors are measured, if
+            the data have them.
 
     Raises:
         BadInput: a name is not a model, a model does not fit the data, or the part has no images.
@@ -123,12 +149,13 @@ def evaluate(
         }
         found = {name: each.predict(images) for name, each in opened.items()}
         teacher_predictions = found[teacher] if teacher else _known_teacher(models, dataset, part)
+        classes = _known_classes(budget, dataset.info)
         timed = dict(zip(opened, _latencies(list(opened.values())), strict=True))
         return [
             EvaluationResult(
                 model=name,
                 images=len(images),
-                quality=_quality(found[name], teacher_predictions),
+                quality=_quality(found[name], teacher_predictions, classes),
                 cost={**opened[name].cost, **timed_cost(timed[name])},
                 by_class=results_by_class(found[name], dataset.info.classes),
             )
@@ -150,5 +177,15 @@ def _latencies(opened: Sequence[EvaluatedModel]) -> list[Latency]:
     return measure_latency([each.timed() for each in opened])
 
 
-def _quality(found: Predictions, teacher: Predictions | None) -> Quality:
-    return quality(found, teacher=None if teacher is None else teacher.classes)
+def _known_classes(budget: Budget, info: DataInfo) -> Mapping[str, int]:
+    """Return the labels of the budget's classes; empty if the data lack one of them."""
+    try:
+        return floor_labels(budget, info)
+    except DataError:
+        return {}
+
+
+def _quality(
+    found: Predictions, teacher: Predictions | None, classes: Mapping[str, int]
+) -> Quality:
+    return quality(found, teacher=None if teacher is None else teacher.classes, classes=classes)

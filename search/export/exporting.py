@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from search.analysis.finals import training_notes
+from search.analysis.floor_notes import floor_notes
 from search.data.dataset import DataInfo
 from search.data.preprocess import normalized, square, upright
 from search.errors import BadInput
@@ -51,6 +52,7 @@ from search.export.timm_config import write_config
 from search.export.writers import WriterSource, write_formats
 from search.files.atomic import remove_abandoned, written_whole
 from search.files.filestore import FolderStore
+from search.objectives.budget import stored_budget
 from search.objectives.goal import stored_goal
 from search.records import ArtifactRecord, StudyRecord, TrialRecord, TrialState
 from search.targets.registry import runtime_of_file
@@ -103,6 +105,7 @@ def export_student(
         source = WriterSource(folder=folder, network=network, provenance=provenance)
         write_formats(source, formats, folder)
         notes = training_notes(trial, trials, stored_goal(study.config))
+        notes += floor_notes(trial, trials, stored_budget(study.config))
         _write_findings(folder, study, trial, provenance, formats=formats, notes=notes)
     remove_abandoned(destination.absolute())
     return destination
@@ -128,6 +131,7 @@ def _write_findings(
         study=study.name,
         trial=trial.number,
         goal=stored_goal(study.config),
+        floors=stored_budget(study.config).floors(),
         measured=ExportedMeasurements.of(study, trial),
         provenance=provenance,
         student=own.get("test"),

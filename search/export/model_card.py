@@ -18,6 +18,7 @@ from search.export.formats import ExportFormat
 from search.export.loading_snippet import snippet
 from search.export.record import CARD_DIGITS, ExportedMeasurements
 from search.objectives.budget import cost_texts, doubt_text
+from search.objectives.floors import Floor
 from search.objectives.goal import Goal
 from search.objectives.intervals import interval_text
 from search.objectives.metric import Metric
@@ -57,7 +58,8 @@ class Report:
         formats: the further formats in the folder.
         loaded_by: by a file's name, the runtime and its oldest version that loads the file. A file
             without a known version is absent.
-        notes: sentences on the training of a finalist or a refit.
+        notes: sentences on the training of a finalist or a refit, and on the budget's floors.
+        floors: the floors of the study's budget.
     """
 
     study: str
@@ -70,6 +72,7 @@ class Report:
     formats: tuple[ExportFormat, ...]
     loaded_by: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    floors: tuple[Floor, ...] = ()
 
     @property
     def data(self) -> DataInfo:
@@ -212,6 +215,13 @@ def _figures(report: Report) -> list[tuple[str, str, str]]:
         if part == "test" or count
         for metric in report.goal.all_metrics
         if metric.name in own or metric.name == report.goal.metric.name
+    ]
+    rows += [
+        (f"{floor.label} on {part} images", floor.text(own), floor.text(teachers))
+        for floor in report.floors
+        if floor.of_class is not None
+        for part, _, own, teachers in parts
+        if floor.name in own
     ]
     own_costs = cost_texts(measured.cost)
     teacher_costs = cost_texts(teacher.cost if teacher else None)

@@ -26,6 +26,7 @@ from search.objectives.intervals import interval_text
 from search.objectives.limits import LATENCY, limits
 from search.objectives.metric import Metric
 from search.objectives.predictions import Predictions
+from search.pipeline.floor_classes import floor_labels
 from search.records import Cost
 from search.targets.latency import measure_latency
 from search.targets.target import Runtime
@@ -77,6 +78,8 @@ def verify(
     check, timed = _timed(file, runtime, record)
     yield check
     yield _budget_check(record.budget, {**counted, **timed})
+    if record.budget.floors():
+        yield _floor_check(record)
 
 
 def _quality_checks(
@@ -101,6 +104,7 @@ def _quality_checks(
     predicted = student.predict(dataset.test)
     is_its_own = _are_those_of(dataset, folder, info)
     yield _compared(folder, record, predicted, is_its_own=is_its_own)
+    yield from _tested_floors(record, predicted, info)
     recorded = read_predictions(folder / PREDICTIONS).get("test")
     if is_its_own and recorded is not None:
         changed = len(predicted.disagreements(recorded))
@@ -110,6 +114,19 @@ def _quality_checks(
         # Another processor may round differently. Then only the metric is checked.
         same_processor = record.measured.hardware.get("processor") == processor_name()
         yield Check(name="predictions", holds=changed == 0 if same_processor else None, found=text)
+
+
+def _tested_floors(record: ExportRecord, predicted: Predictions, info: DataInfo) -> Iterator[Check]:
+    """Measure the values with floors on the test images; nothing is checked, as in the search."""
+    budget = record.budget
+    found = quality(predicted, teacher=None, classes=floor_labels(budget, info))
+    measured = [
+        f"{floor.label} {floor.text(found)} ({floor.side} {floor.metric.format(floor.bound)})"
+        for floor in budget.floors()
+        if floor.name in found
+    ]
+    if measured:
+        yield Check(name="floors, test part", holds=None, found=f"{', '.join(measured)} here")
 
 
 def _compared(
@@ -219,8 +236,24 @@ def _timed(file: Path, runtime: Runtime, record: ExportRecord) -> tuple[Check, C
     return Check(name=name, holds=None, found=text), cost
 
 
-def _budget_check(budget: Budget, cost: Cost) -> Check:
-    """Check that the student keeps the study's budget on this machine."""
+def _floor_check(record: ExportRecord) -> Check:
+    """Check that the recorded quality on validation images meets the floors of the budget.
+
+    A refit has no such quality; the search chose it by the trial that it repeats.
+    """
+    name, budget, quality = "floors", record.budget.floors(), record.measured.quality
+    if broken := record.budget.explain({}, quality):
+        return Check(name=name, holds=False, found=f"broken on validation images: {broken}")
+    if any(floor.name not in quality for floor in budget):
+        found = f"{', '.join(map(str, budget))}: not measured on validation images"
+        return Check(name=name, holds=None, found=found)
+    met = [f"{floor.label} {floor.text(quality)}" for floor in budget]
+    return Check(name=name, holds=True, found=f"met on validation images: {', '.join(met)}")
+
+
+def _budget_check(whole: Budget, cost: Cost) -> Check:
+    """Check that the student's costs keep the limits of the study's budget on this machine."""
+    budget = whole.before_training
     if not budget.limits():
         return Check(name="budget", holds=None, found="the study had none")
     if not budget.admits(cost):

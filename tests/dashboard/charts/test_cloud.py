@@ -163,7 +163,7 @@ def test_the_teacher_is_a_star_that_selects_no_trial() -> None:
 def test_trials_beyond_a_limit_fade(make_store: MakeStore) -> None:
     frame = trial_frame(trials_of(make_store(add_study)))
     limits = {"size_bytes": 100_000.0, "accuracy": 0.8}
-    kept = set(frame.loc[within(frame, limits, SCORE), "number"])
+    kept = set(frame.loc[within(frame, limits), "number"])
     frontier = traces(picture(frame, SIZE, limits=limits, teacher=None))["Frontier"]
     bright = {
         int(point[0])

@@ -10,11 +10,12 @@ from rich.console import Console, ConsoleDimensions
 
 from search.cli.tables import objectives_text
 from search.errors import BadInput, NoStudentFits, StoreError
+from search.objectives.budget import Budget
 from search.objectives.goal import DEFAULT_GOAL
 from search.objectives.limits import limits
 from search.objectives.metrics import metrics
 from search.pipeline.refit import without_validation
-from search.records import Outcome, Purpose, StudyState, TrialKind
+from search.records import Measurement, Outcome, Purpose, StudyState, TrialKind
 from search.storage.leases import this_process
 from search.storage.storage import Store
 from tests.measured import quality
@@ -22,6 +23,7 @@ from tests.messages import naming
 from tests.search.cli.conftest import AddStudy, Retort
 from tests.search.cli.made_outcomes import (
     COMPLETE,
+    COST,
     FAILED,
     INFEASIBLE,
     NO_FASTER,
@@ -472,3 +474,99 @@ def test_show_tells_how_the_seeds_of_a_finalist_vary(retort: Retort, add_study: 
     assert naming("trial 0", "40 epochs", "85.50%", "2 seeds").search(retort("show", "2").stdout)
     with pytest.raises(BadInput, match=naming("trial 3", "trial 2")):
         retort("show", "3", "--as-study")
+
+
+FLOORS = {"recall": {"stop": 0.98}, "metrics": {"agreement": 0.5}}
+
+
+def _signs(recall: float, accuracy: float = 0.9) -> Outcome:
+    """A student of a study with floors, as its trial would have recorded it."""
+    budget = Budget.model_validate({"size": "300KB", **FLOORS})
+    found = quality(accuracy=accuracy, agreement=0.95)
+    found = {**found, "recall.stop": Measurement(recall, 0.01)}
+    return replace(
+        COMPLETE,
+        quality=found,
+        violations=budget.violations(COST, found),
+        reason=budget.explain(COST, found) or None,
+    )
+
+
+class TestFloors:
+    def test_the_best_student_meets_them(self, add_study: AddStudy, retort: Retort) -> None:
+        add_study(_signs(0.95, 0.99), _signs(0.99, 0.9), budget=FLOORS)
+        shown = retort("best").stdout
+        assert "recall of stop at least 98.00%" in " ".join(shown.split())
+        assert naming("99.00% ± 1.96%").search(shown)
+        row = json.loads(retort("best", "--json").stdout)
+        assert row["trial"] == 1
+        assert row["recall.stop"] == 0.99
+        assert row["within_budget"] is True
+
+    def test_without_one_the_nearest_is_named(self, add_study: AddStudy, retort: Retort) -> None:
+        add_study(_signs(0.95), _signs(0.5), budget=FLOORS)
+        broken = "recall of stop 95.00% is below 98.00%"
+        with pytest.raises(NoStudentFits, match=naming("trial 0", broken)):
+            retort("best")
+        (study,) = json.loads(retort("status", "--json").stdout)
+        assert study["nearest_trial"] == 0
+        assert study["nearest_misses"] == broken
+        assert study["best_trial"] is None
+        assert "recall of stop at least 98.00%" in study["budget"]
+        assert naming("trial 0", "95.00%", "98.00%").search(retort("status").stdout)
+
+    def test_trials_tell_which_break_one(
+        self, add_study: AddStudy, retort: Retort, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add_study(_signs(0.95), _signs(0.99), STOPPED, budget=FLOORS)
+        rows = json.loads(retort("trials", "--format", "json").stdout)
+        assert [row["within_budget"] for row in rows] == [False, True, None]
+        assert [row["recall.stop"] for row in rows] == [0.95, 0.99, None]
+        assert rows[0]["reason"] == "recall of stop 95.00% is below 98.00%"
+        assert "recall.stop" in retort("trials", "--format", "csv").stdout.splitlines()[0]
+        assert naming("breaks the floors", "95.00%").search(retort("show", "0").stdout)
+        monkeypatch.setattr(Console, "size", ConsoleDimensions(200, 25))
+        assert naming("why", "below", "recall", "99.00% ± 1.96%").search(retort("trials").stdout)
+
+    def test_given_floors_replace_those_of_the_study(
+        self, add_study: AddStudy, retort: Retort
+    ) -> None:
+        add_study(_signs(0.95, 0.99), _signs(0.99, 0.9), budget=FLOORS)
+
+        def best(*options: str) -> int:
+            return int(json.loads(retort("best", "--json", *options).stdout)["trial"])
+
+        assert best("--min", "recall.stop=0.9") == 0
+        assert best("--max-size", "250KB") == 1
+        assert best("--min", "accuracy=0.95") == 0
+        rows = json.loads(retort("trials", "--format", "json", "--min", "recall.stop=0.97").stdout)
+        assert [row["trial"] for row in rows] == [1]
+
+    @pytest.mark.parametrize(
+        ("options", "facts"),
+        [
+            (("--min", "recall.yield=0.9"), ("recall.yield", "recall.stop")),
+            (("--min", "recall.stop=98"), ("stop", 98)),
+            (("--min", "elegance=0.9"), ("elegance",)),
+            (("--min", "macro_f1=much"), ("macro_f1", "much")),
+            (("--min", "much"), ("--min", "much")),
+            (("--min", "0.5", "--min", "0.6"), ("0.5", "0.6")),
+            (("--min", "macro_f1=0.5", "--min", "macro_f1=0.6"), ("macro_f1",)),
+        ],
+        ids=str,
+    )
+    def test_a_given_floor_that_can_not_be_asked_for_is_refused(
+        self,
+        add_study: AddStudy,
+        retort: Retort,
+        options: tuple[str, ...],
+        facts: tuple[object, ...],
+    ) -> None:
+        add_study(_signs(0.99), budget=FLOORS)
+        with pytest.raises(BadInput, match=naming(*facts)):
+            retort("best", *options)
+
+    def test_trials_take_only_floors_with_a_name(self, add_study: AddStudy, retort: Retort) -> None:
+        add_study(_signs(0.99), budget=FLOORS)
+        with pytest.raises(BadInput, match=naming("--min", "NAME=VALUE")):
+            retort("trials", "--min", "0.9")

@@ -17,6 +17,7 @@ from search.export.evaluate import EvaluationResult, evaluate
 from search.export.exporting import export_student
 from search.export.formats import ExportFormat
 from search.export.operations import count_onnx
+from search.objectives.budget import Budget
 from search.objectives.counting import count_operations
 from search.objectives.goal import DEFAULT_GOAL
 from search.objectives.limits import MACS, PARAMETERS, SIZE
@@ -214,3 +215,25 @@ def test_a_model_whose_classes_stand_in_another_order_is_refused(
     onnx.save(model, tmp_path / "turned.onnx")
     with pytest.raises(BadInput, match=naming(tmp_path / "turned.onnx", "0, 1, 2", "2, 1, 0")):
         compare(tmp_path / "turned.onnx")
+
+
+def test_floors_of_the_budget_are_measured_and_broken_ones_are_named(
+    tested: Tested, stripes: Dataset, tmp_path: Path
+) -> None:
+    study, trial = tested()
+    folder = export_student(study, trial, tmp_path / "student")
+    budget = Budget.model_validate({"recall": {"1": 1.0}, "metrics": {"accuracy": 0.001}})
+    (found,) = evaluate([str(folder)], stripes, part="test", teacher=None, threads=1, budget=budget)
+    recall = found.by_class.classes[1].recall
+    assert recall is not None
+    assert found.quality["recall.1"].value == recall
+    row = found.to_json(DEFAULT_GOAL, budget.floors())
+    assert row["recall.1"] == recall
+    assert ("recall of 1" in row["broken_floors"]) is (recall < 1)
+    assert "accuracy" not in row["broken_floors"]
+    assert "broken_floors" not in found.to_json(DEFAULT_GOAL)
+    other = Budget.model_validate({"recall": {"stop": 0.9}})
+    (other_data,) = evaluate(
+        [str(folder)], stripes, part="test", teacher=None, threads=1, budget=other
+    )
+    assert "recall.stop" not in other_data.quality
