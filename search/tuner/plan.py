@@ -155,8 +155,8 @@ def plan_study(
         draws = tuple(draw_recipes(study, requirements, timer, progress))
     _check_some_can_be_built(draws)
     training_s, view_s = teacher_seconds(study, teachers, requirements, dataset, loading)
-    times = PlannedTimes.of(study, draws, training_s=training_s, view_s=view_s)
     sizes, balance = dataset.info.sizes, ClassBalance.of(dataset)
+    times = PlannedTimes.of(study, draws, sizes, training_s=training_s, view_s=view_s)
     doubts = (balance.warning(study.goal), *floor_doubts, *_repetitions(study, times))
     return StudyPlan(
         study=study.study,
