@@ -9,17 +9,21 @@ from search.analysis.pareto import frontier
 from search.objectives.floors import is_recall
 from search.objectives.goal import DEFAULT_GOAL, Goal
 from search.objectives.limits import limits
+from search.objectives.metric import DEVIATIONS_95, Metric
 from search.objectives.metrics import metrics
 from search.records import Outcome, Quality, Scalar, TrialKind, TrialRecord, TrialState
 
 TESTED = "test_"
 """Prefix of the columns of metrics on the test images."""
 
+REACH = "reach"
+"""The column with the half of the 95% interval of the goal's metric, in the metric's unit."""
+
 COSTS = tuple(cost for limit in limits().values() for cost in (limit.cost, *limit.also))
 METRICS = tuple(metrics())
 NUMBERS = (*METRICS, *(f"{TESTED}{name}" for name in METRICS), *COSTS, "duration_s")
 _OF_TRIAL = ("number", "state", "on_frontier", "parent", "kind", "repeats", "seed")
-FIXED = (*_OF_TRIAL, *NUMBERS, "family", "note")
+FIXED = (*_OF_TRIAL, *NUMBERS, REACH, "family", "note")
 """Columns of every study's frame; the recipe's columns follow."""
 
 # mobilenetv3_small_050 belongs to mobilenetv3, resnet10t to resnet, test_vit to test_vit.
@@ -42,10 +46,11 @@ def trial_frame(trials: Sequence[TrialRecord], goal: Goal = DEFAULT_GOAL) -> pd.
     Columns: `number`, `state`, `on_frontier` and `parent` (NaN if the trial trained its own
     student); `kind`, `repeats` (NaN for a trial of the search) and `seed`; each metric by its name,
     and with the prefix `test_` on the test images; likewise the recall of each class that the
-    study's budget bounds; each cost by its stored name, and `duration_s`
-    (NaN if not measured); the student's `family`; `note`, the reason why the trial is not complete,
-    or which stage had no effect. Then each axis of the recipe as short text (`pruning`: magnitude
-    34%), its method alone (`pruning.method`: magnitude), and each parameter by its own name.
+    study's budget bounds; `reach`, the half of the 95% interval of the goal's metric; each cost by
+    its stored name, and `duration_s` (NaN if not measured); the student's `family`; `note`, the
+    reason why the trial is not complete, or which stage had no effect. Then each axis of the recipe
+    as short text (`pruning`: magnitude 34%), its method alone (`pruning.method`: magnitude), and
+    each parameter by its own name.
 
     Args:
         trials: the trials of one study.
@@ -68,6 +73,7 @@ def trial_frame(trials: Sequence[TrialRecord], goal: Goal = DEFAULT_GOAL) -> pd.
     for name in _recalls(trials):
         columns[name] = [_value(found.quality, name) for found in outcomes]
         columns[f"{TESTED}{name}"] = [_value(trial.test, name) for trial in trials]
+    columns[REACH] = [_reach(found.quality, goal.metric) for found in outcomes]
     for cost in COSTS:
         columns[cost] = [(found.cost or {}).get(cost) for found in outcomes]
     columns["duration_s"] = [
@@ -78,7 +84,7 @@ def trial_frame(trials: Sequence[TrialRecord], goal: Goal = DEFAULT_GOAL) -> pd.
     columns["note"] = [_note(found) for found in outcomes]
     recalls = [f"{before}{name}" for name in _recalls(trials) for before in ("", TESTED)]
     types = {"number": "int64", "on_frontier": "bool"} | dict.fromkeys(
-        ("parent", "repeats", *NUMBERS, *recalls), "float64"
+        ("parent", "repeats", *NUMBERS, REACH, *recalls), "float64"
     )
     return pd.DataFrame({**columns, **_recipes(trials)}).astype(types)
 
@@ -124,6 +130,11 @@ def family(params: Mapping[str, Scalar]) -> str:
 def _value(quality: Quality, metric: str) -> float | None:
     found = quality.get(metric)
     return None if found is None else found.value
+
+
+def _reach(quality: Quality, metric: Metric) -> float | None:
+    found = quality.get(metric.name)
+    return None if found is None or found.error is None else DEVIATIONS_95 * found.error
 
 
 def _recalls(trials: Iterable[TrialRecord]) -> list[str]:

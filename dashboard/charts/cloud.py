@@ -11,7 +11,7 @@ from dashboard.charts.figure import as_text, new_figure
 from dashboard.charts.ground import cost_range, draw_limits, lay_out, value_reach
 from dashboard.charts.measures import Measure
 from dashboard.charts.palette import CHOSEN, FINALIST, FRONTIER, LOOKS, RIM, TEACHER
-from dashboard.frames import recipe_columns
+from dashboard.frames import REACH, recipe_columns
 from search.records import TeacherRecord, TrialKind, TrialState
 
 _BEYOND_LIMITS = 0.4
@@ -50,7 +50,8 @@ def cloud_figure(
         chosen: the trial that gets a ring.
 
     Returns:
-        A figure whose points carry the trial's number as `customdata[0]`. Trials with a known
+        A figure whose points carry the trial's number as `customdata[0]`. The students on the
+        frontier and the chosen one have bars, the 95% intervals of the metric. Trials with a known
         cost and an unknown metric are ticks below the plot. Finalists are diamonds. If a few values
         are far worse than the rest, the axis leaves them out, and a note gives their number.
     """
@@ -118,12 +119,18 @@ def _frontier(trials: pd.DataFrame, axis: Measure, score: Measure) -> Iterator[g
     )
     rim = {"width": 1.5, "color": RIM}
     marker = {"color": FRONTIER, "symbol": _symbols(members, "circle"), "size": 11, "line": rim}
-    yield _points(members, axis, members[score.column], name="Frontier", marker=marker)
+    yield _points(members, axis, members[score.column], name="Frontier", marker=marker).update(
+        error_y=_bars(members, FRONTIER)
+    )
 
 
 def _symbols(rows: pd.DataFrame, symbol: str) -> list[str]:
     """Return the symbol of each row: a diamond for a finalist, else `symbol`."""
     return [FINALIST if kind == TrialKind.FINAL.value else symbol for kind in rows["kind"]]
+
+
+def _bars(rows: pd.DataFrame, colour: str) -> dict[str, object]:
+    return {"array": rows[REACH], "color": colour, "thickness": 1, "width": 3}
 
 
 def _ring(chosen: pd.DataFrame, axis: Measure, score: Measure) -> go.Scatter:
@@ -133,6 +140,7 @@ def _ring(chosen: pd.DataFrame, axis: Measure, score: Measure) -> go.Scatter:
         mode="markers+text",
         name="Chosen",
         marker={"color": CHOSEN, "symbol": "circle-open", "size": 20, "line": {"width": 3}},
+        error_y=_bars(chosen, CHOSEN),
         text=[f"trial {number}" for number in chosen["number"]],
         textposition="top center",
         textfont={"color": CHOSEN},
@@ -167,12 +175,17 @@ def _points(
 
 def _hover(rows: pd.DataFrame, objectives: Mapping[str, Measure]) -> Iterator[str]:
     names = (*objectives, *recipe_columns(rows), "kind", "note")
-    for *cells, kind, note in zip(*(rows[name] for name in names), strict=True):
+    reaches = rows[REACH]
+    for reach, (*cells, kind, note) in zip(
+        reaches, zip(*(rows[name] for name in names), strict=True), strict=True
+    ):
         values, choices = cells[: len(objectives)], cells[len(objectives) :]
         measured = [
             f"{measure.title.lower()} not known" if math.isnan(value) else measure.label(value)
             for measure, value in zip(objectives.values(), values, strict=True)
         ]
+        if not math.isnan(reach):
+            measured[0] += f" ± {next(iter(objectives.values())).label(reach)}"
         chosen = list(filter(None, choices))
         # Short lines, because a narrow chart cuts long ones off.
         recipe = [" · ".join(chosen[place : place + 3]) for place in range(0, len(chosen), 3)]

@@ -65,6 +65,18 @@ def test_the_frontier_that_is_drawn_is_that_of_the_search(
     }
 
 
+def test_students_on_the_frontier_have_their_intervals(make_store: MakeStore) -> None:
+    frame = trial_frame(trials_of(make_store(add_study)))
+    chosen = int(frame.loc[frame["on_frontier"], "number"].iloc[0])
+    drawn = traces(picture(frame, SIZE, limits={}, teacher=None, chosen=chosen))
+    by_number = frame.set_index("number")["reach"]
+    bars = drawn["Frontier"]
+    for (number, hover), reach in zip(bars.customdata, bars.error_y.array, strict=True):
+        assert reach == by_number[number] > 0
+        assert f"± {SCORE.label(reach)}" in hover
+    assert list(drawn["Chosen"].error_y.array) == [by_number[chosen]]
+
+
 def test_the_line_of_the_frontier_rises_with_the_cost(make_store: MakeStore) -> None:
     line = frontier_line(trial_frame(trials_of(make_store(add_study))), "latency_ms", SCORE)
     assert len(line) > 2
