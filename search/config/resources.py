@@ -2,8 +2,6 @@
 
 import os
 
-import torch
-
 from search.config.data_settings import DataSettings
 from search.config.study import RunSettings
 from search.errors import BadInput
@@ -21,13 +19,25 @@ def parallel_trials(run: RunSettings) -> int:
     if run.parallel:
         if run.ray == "local":
             _check_room("cpus", run.parallel, run.cpus, cores, "cores")
-            if gpus := torch.cuda.device_count():  # without any, another error reports it
+            if run.gpus and (gpus := _gpus()):  # without any, another error reports it
                 _check_room("gpus", run.parallel, run.gpus, gpus, "GPUs")
         return run.parallel
     by_cores = max(1, cores // run.cpus)
     if not run.gpus:
         return by_cores
-    return min(by_cores, max(1, int(torch.cuda.device_count() / run.gpus)))
+    return min(by_cores, max(1, int(_gpus() / run.gpus)))
+
+
+def _gpus() -> int:
+    import torch  # it takes seconds to import, and a run without GPUs starts Ray before it
+
+    return torch.cuda.device_count()
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _check_room(key: str, parallel: int, each: float, there: int, what: str) -> None:
@@ -51,7 +61,7 @@ def preparing_device(run: RunSettings) -> str:
     Raises:
         BadInput: trials must run on a GPU of this machine, but torch finds none.
     """
-    if not run.gpus or torch.cuda.is_available():
+    if not run.gpus or _has_gpu():
         return training_device(run)
     if run.ray != "local":
         return "cpu"
