@@ -12,6 +12,7 @@ from search.grading import grade
 from search.pipeline.checks import check_study
 from search.pipeline.setup import prepare_context
 from search.progress import Callback
+from search.ray_backend.local_cluster import workers_starting
 from search.ray_backend.signals import ending_when_asked
 from search.ray_backend.trials import keeping_ray, reaching_target, run_trials
 from search.records import StudyRecord, StudyState, TeacherRecord, TrialRecord
@@ -144,15 +145,18 @@ def _search(
         heartbeat.activity = text
         callback.on_step(text)
 
-    with reaching_target(study):
+    with reaching_target(study), workers_starting(study.run) as wait_for_workers:
         with ending_when_asked(heartbeat):
             spec, teacher = prepare_context(
                 study,
                 callback,
-                count_views=partial(count_views, log=callback.log, known=record.views),
+                count_views=partial(
+                    count_views, log=callback.log, known=record.views, quiet=wait_for_workers
+                ),
                 allow_code=allow_code,
                 hold=claim.hold,
                 step=step,
+                quiet=wait_for_workers,
             )
         check_data_and_teacher(record, data_digest=spec.data_digest, teacher=teacher)
         check_comparable(study, spec, teacher, store)

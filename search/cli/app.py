@@ -8,6 +8,9 @@ import typer
 from search.cli.lazy_commands import LazyCommand, LazyGroup
 from search.cli.terminal import say
 
+STARTS_EARLY = "starts early"
+"""The object of a command's context in a process of the command's own: Ray may start at once."""
+
 # The module of each command, in the order of the help.
 _MODULES = {
     "demo": "searching",

@@ -2,6 +2,8 @@
 
 import json
 import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +11,7 @@ from typing import Annotated
 import typer
 
 from search.analysis.finals import shipped
+from search.cli.app import STARTS_EARLY
 from search.cli.display import watching
 from search.cli.options import (
     DEFAULT_STORE,
@@ -19,9 +22,8 @@ from search.cli.options import (
     path_or_name,
     store_option,
 )
-from search.cli.summary import print_ending
 from search.cli.terminal import out, progress, say, write_json
-from search.config.loader import load_study, study_from_dict
+from search.config.loader import load_study, peek_run, study_from_dict
 from search.config.presets import preset_names, preset_summary, preset_text
 from search.config.study import Study
 from search.errors import BadInput
@@ -110,6 +112,7 @@ def plan(
 
 
 def run(
+    context: typer.Context,
     study: StudyFile,
     overrides: Overrides = None,
     *,
@@ -125,8 +128,22 @@ def run(
     changes = list(overrides or [])
     changes += [f"search.trials={trials}"] if trials else []
     changes += [f"search.max_time={max_time}"] if max_time else []
-    typed = load_study(study, changes)
-    _search(typed, allow_code=allow_code)
+    with _early_workers(study, changes) if context.obj is STARTS_EARLY else nullcontext():
+        typed = load_study(study, changes)
+        _search(typed, allow_code=allow_code)
+
+
+@contextmanager
+def _early_workers(file: Path, changes: Sequence[str]) -> Iterator[None]:
+    """Start the workers while the block imports torch, checks the study and prepares it."""
+    settings = peek_run(file, changes)
+    if settings is None:  # the block reports what is wrong
+        yield
+        return
+    from search.ray_backend.local_cluster import workers_starting
+
+    with workers_starting(settings):
+        yield
 
 
 def resume(
@@ -222,6 +239,7 @@ def _search(
     """Run the study, show its progress, and print its results."""
     say(f"{study.study}: {study.budget}")
     with out.status("starting"):
+        from search.cli.summary import print_ending
         from search.pipeline.checks import check_study
         from search.run import resume_study, run_study
 

@@ -5,12 +5,13 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeGuard
 
 from pydantic import ValidationError
 
 from search.config.error_messages import complain, mask_urls
 from search.config.fields import NATURAL, SORTED
-from search.config.study import Study
+from search.config.study import RunSettings, Study
 from search.config.yaml_document import Place, YamlDocument, dotted, read_document
 from search.errors import StudyFileError
 from search.files.paths import expanded
@@ -50,6 +51,27 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     for override in overrides:
         document = _overridden(document, override)
     return _validated(document)
+
+
+def peek_run(path: Path, overrides: Sequence[str] = ()) -> RunSettings | None:
+    """Return the section `run` of a study file, without a check of the others; None if it is bad.
+
+    `load_study` takes seconds to check a space, and reports what is wrong.
+    """
+    try:
+        document = read_document(_read(path), lambda line, column: f"{path}:{line}:{column}")
+        for override in overrides:
+            document = _overridden(document, override)
+        values = document.values
+        return RunSettings.model_validate(values.get("run") or {}) if _is_study(values) else None
+    except (StudyFileError, ValidationError):
+        return None
+
+
+def _is_study(values: object) -> TypeGuard[dict[str, object]]:
+    """Return whether a document looks like a study: with all the keys that must be given."""
+    required = {name for name, field in Study.model_fields.items() if field.is_required()}
+    return isinstance(values, dict) and required <= values.keys() <= Study.model_fields.keys()
 
 
 def dump_study(study: Study) -> dict[str, object]:

@@ -53,6 +53,7 @@ def prepare_context(
     allow_code: bool = False,
     hold: str = "",
     step: Step = no_step,
+    quiet: Callable[[], None] = lambda: None,
 ) -> tuple[StudyContextSpec, TeacherRecord]:
     """Prepare everything that the trials share, and measure the teacher like a student.
 
@@ -64,6 +65,7 @@ def prepare_context(
         hold: the token of this process's lease on the study; the artifacts folder must belong to
             it or to no study.
         step: receives what the preparation does now.
+        quiet: is called before the teacher is timed; waits until this run's workers have started.
 
     Raises:
         ArtifactsHeld: the artifacts folder belongs to another study, store or process.
@@ -87,6 +89,8 @@ def prepare_context(
     spec = _spec(study, dataset, teacher, views, claim=claim, allow_code=allow_code)
     spec = _with_weights(spec, prepare_weights(study, teacher, context))
     spec = with_teacher_outputs(spec, study, teacher, dataset, context)
+    step("waiting for the workers, to measure the teacher undisturbed")
+    quiet()
     step("measuring the teacher")
     record = measure_teacher(teacher, dataset, claim, study.budget, callback)
     free_gpu(teacher, here)

@@ -1,48 +1,27 @@
 """The Ray cluster of a run: started by the run itself, or an existing one."""
 
 import logging
-import math
 import os
-import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
-from typing import Any
 
 import ray
-from ray._private import worker
 from ray.exceptions import RayError
-from ray.job_config import JobConfig
+from ray.tune import TuneError
 
 from search.config.resources import parallel_trials
 from search.config.study import RunSettings
 from search.config.target_settings import TargetSettings
-from search.errors import RayUnavailable, RetortError, shortened
+from search.errors import Interrupted, RayUnavailable, RetortError, shortened
+from search.ray_backend.connection import connect
 from search.ray_backend.lifeline import Lifeline, check_listening
-from search.ray_backend.local_ray import own_folder, started
-from search.ray_backend.signals import blocked
+from search.ray_backend.local_cluster import EARLY, LocalCluster
 from search.storage.leases import Log
 
 _ANSWER_S = 10.0
 # The lifeline of the outer `ray_of` block; inner blocks use the same connection.
 _LIFELINE: ContextVar[Lifeline | None] = ContextVar("_LIFELINE", default=None)
-
-
-class _OwnModules(JobConfig):
-    """Job configuration with which workers import only installed modules.
-
-    Ray would add the driver's current folder to the import path. Workers would then import any
-    `search` or `timm` from there.
-    """
-
-    @property
-    def _py_driver_sys_path(self) -> list[str]:
-        return []
-
-    @_py_driver_sys_path.setter
-    def _py_driver_sys_path(self, folders: list[str]) -> None:
-        """Ignore the folders; the list stays empty."""
 
 
 @contextmanager
@@ -60,7 +39,7 @@ def ray_of(run: RunSettings, *, log: Log = lambda line: None, advice: str = "") 
         RayUnavailable: Ray can't be started or reached, or its connection was lost in the block.
     """
     if lifeline := _LIFELINE.get():
-        with lifeline.with_advice(advice):
+        with _advising(lifeline, advice):
             yield
         return
     with _own_cluster(run, log) if run.ray == "local" else _existing_cluster(run) as lifeline:
@@ -68,47 +47,43 @@ def ray_of(run: RunSettings, *, log: Log = lambda line: None, advice: str = "") 
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         token = _LIFELINE.set(lifeline)
         try:
-            with lifeline.with_advice(advice):
+            with _advising(lifeline, advice):
                 yield
         finally:
             _LIFELINE.reset(token)
 
 
 @contextmanager
-def _own_cluster(run: RunSettings, log: Log) -> Iterator[Lifeline]:
-    parallel = parallel_trials(run)
-    with own_folder() as folder, _silent_helpers():
-        initialize = partial(
-            _connect,
-            address="local",
-            include_dashboard=False,
-            num_cpus=parallel * run.cpus,
-            num_gpus=math.ceil(parallel * run.gpus) or None,
-            _temp_dir=str(folder),
-        )
-        try:
-            with started(initialize, folder, log) as lifeline:
-                yield lifeline
-        finally:
-            ray.shutdown()
+def _advising(lifeline: Lifeline, advice: str) -> Iterator[None]:
+    """Replace an error in the block by RayUnavailable with this advice, if Ray is lost."""
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted, RayError, TuneError) as error:
+        if lifeline.loss is None:
+            raise
+        raise RayUnavailable(
+            f"the connection to the trials' Ray cluster is lost: {lifeline.loss} (killed, stopped, "
+            f"or out of memory){advice and '. '}{advice}"
+        ) from error
 
 
 @contextmanager
-def _silent_helpers() -> Iterator[None]:
-    """Suppress the long messages that Ray's helper processes print after the loss of a raylet."""
-    before = worker.print_to_stdstream
-    worker.print_to_stdstream = lambda *_, **__: None
+def _own_cluster(run: RunSettings, log: Log) -> Iterator[Lifeline]:
+    cluster = EARLY.get() or LocalCluster(run)
+    token = EARLY.set(None)
     try:
-        yield
+        with cluster.lifeline(log) as lifeline:
+            yield lifeline
     finally:
-        worker.print_to_stdstream = before
+        EARLY.reset(token)
+        cluster.end()
 
 
 @contextmanager
 def _existing_cluster(run: RunSettings) -> Iterator[Lifeline]:
     try:
         _check_listening(run.ray)
-        lifeline = _connect(address=run.ray)
+        lifeline = connect(address=run.ray)
     except (OSError, RuntimeError, ValueError, RayError) as error:
         raise RayUnavailable(
             f"run.ray must be the address of a running Ray cluster, but {run.ray} does not answer: "
@@ -120,19 +95,6 @@ def _existing_cluster(run: RunSettings) -> Iterator[Lifeline]:
             yield lifeline
     finally:
         ray.shutdown()
-
-
-def _connect(**options: Any) -> Lifeline:
-    """Start Ray or connect to it with these options, and return the lifeline of the connection."""
-    # Ray's processes must not receive the SIGHUP of a closed terminal: this process ends them.
-    with blocked(signal.SIGHUP):
-        context = ray.init(
-            log_to_driver=False, logging_level=logging.ERROR, job_config=_OwnModules(), **options
-        )
-    info: Mapping[str, str] | None = getattr(context, "address_info", None)
-    if info is None:
-        raise ValueError("a search can't run through a Ray client: use host:port instead of ray://")
-    return Lifeline(info["raylet_socket_name"], info["gcs_address"])
 
 
 def _check_listening(address: str) -> None:
@@ -171,6 +133,11 @@ def check_target(target: TargetSettings) -> None:
             "latency, but no node has it: start one with `ray start --address=… --num-cpus=0 "
             f"--resources='{{\"{target.resource}\": 1}}'`"
         )
+
+
+def trial_cores(run: RunSettings) -> int:
+    """Return the cores of Ray that a trial takes: one of a local Ray, which has one for each."""
+    return 1 if run.ray == "local" else run.cpus
 
 
 def _resources() -> dict[str, float]:

@@ -9,15 +9,9 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Self
-
-from ray.exceptions import RayError
-from ray.tune import TuneError
-
-from search.errors import Interrupted, RayUnavailable
 
 # Tune uses SIGUSR1 itself.
 _SIGNAL = signal.SIGUSR2
@@ -40,6 +34,9 @@ class Lifeline:
     Args:
         raylet: the path of the raylet's socket.
         control: the control store's `host:port`.
+
+    Attributes:
+        loss: what the connection was lost to; None while there is one.
     """
 
     def __init__(self, raylet: str, control: str) -> None:
@@ -69,19 +66,6 @@ class Lifeline:
         self._thread.join()
         self._raylet.close()
         signal.signal(_SIGNAL, self._before)
-
-    @contextmanager
-    def with_advice(self, advice: str) -> Iterator[None]:
-        """Replace an error in the block by RayUnavailable with this advice, if Ray is lost."""
-        try:
-            yield
-        except (KeyboardInterrupt, Interrupted, RayError, TuneError) as error:
-            if self.loss is None:
-                raise
-            raise RayUnavailable(
-                f"the connection to the trials' Ray cluster is lost: {self.loss} (killed, stopped, "
-                f"or out of memory){advice and '. '}{advice}"
-            ) from error
 
     def _watch(self) -> None:
         self.loss = self._wait_for_loss()

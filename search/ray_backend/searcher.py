@@ -3,11 +3,13 @@
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ray import tune
 from ray.exceptions import OutOfMemoryError, RayTaskError
+from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
@@ -17,7 +19,7 @@ from search.files.disk import scratch
 from search.objectives.units import format_duration
 from search.pipeline.failures import OUT_OF_MEMORY, PROCESS_DIED, TIMED_OUT, failure_of
 from search.pipeline.study_context import StudyContextSpec
-from search.ray_backend.cluster import trials_at_a_time
+from search.ray_backend.cluster import trial_cores, trials_at_a_time
 from search.ray_backend.watchdog import note_of, take_note
 from search.ray_backend.worker import EPOCH, OUTCOME, TRIAL, Worker
 from search.records import FailureRecord
@@ -39,15 +41,15 @@ def run_on_ray(
         tuner: chooses the trials.
         run: the number of parallel trials, and the resources of each.
         spec: the context of the trials.
-        meanwhile: is called repeatedly while the workers start.
+        meanwhile: is called repeatedly while the workers start, and until a trial first reports.
     """
     parallel = trials_at_a_time(run)
     searcher = RaySearcher(tuner, parallel, meanwhile)
     trainable = tune.with_resources(
         tune.with_parameters(Worker, spec=spec, threads=run.cpus, limit_s=run.trial_timeout),
-        {"cpu": run.cpus, "gpu": run.gpus},
+        {"cpu": trial_cores(run), "gpu": run.gpus},
     )
-    with scratch() as folder:
+    with scratch() as folder, inherited_environment():
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -76,7 +78,7 @@ class RaySearcher(Searcher):
     Args:
         tuner: chooses the trials.
         parallel: the number of parallel trials.
-        meanwhile: is called repeatedly while the workers start.
+        meanwhile: is called repeatedly while the workers start, and until a trial first reports.
     """
 
     def __init__(self, tuner: TrialRunner, parallel: int, meanwhile: Callable[[], None]) -> None:
@@ -91,6 +93,7 @@ class RaySearcher(Searcher):
         # that is still starting.
         self._starting: dict[str, bool] = {}
         self._patience = math.inf
+        self._has_reported = False
         self._numbers: dict[str, int] = {}
         self._causes: dict[str, FailureRecord] = {}
 
@@ -110,7 +113,7 @@ class RaySearcher(Searcher):
         return {TRIAL: trial}
 
     def _use_the_wait(self) -> None:
-        if self._starting and not any(self._starting.values()):
+        if not self._has_reported and not any(self._starting.values()):
             self._meanwhile()
         self._tuner.look_ahead()
 
@@ -140,6 +143,7 @@ class RaySearcher(Searcher):
             self._starting[trial_id] = True
             self._patience = min(self._patience, time.monotonic() + _LATE_S)
             return all(self._starting.values()) or time.monotonic() > self._patience
+        self._has_reported = True
         if result["done"]:
             return False
         number = self._numbers[trial_id]
@@ -218,3 +222,19 @@ def _timed_out(traceback: str, limit_s: float) -> FailureRecord:
         "traceback where it hung",
         traceback=traceback,
     )
+
+
+@contextmanager
+def inherited_environment() -> Iterator[None]:
+    """Let trials run in workers that have started already.
+
+    Tune gives its actors environment variables, for PyTorch Lightning and for other machines. Ray
+    starts new workers for actors with variables of their own. Workers on this machine inherit the
+    environment of this process anyway.
+    """
+    before = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
+    try:
+        yield
+    finally:
+        class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = before

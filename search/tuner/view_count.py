@@ -37,6 +37,7 @@ def count_views(
     *,
     log: Callable[[str], None],
     known: int | None = None,
+    quiet: Callable[[], None] = lambda: None,
 ) -> int | None:
     """Return the number of views with cached logits; None if the teacher runs in each step.
 
@@ -47,12 +48,17 @@ def count_views(
         log: receives a line with the reason, if there are fewer views than epochs.
         known: the number that an earlier run of the study found, if any. `auto` keeps it, since
             another number would change what its students see.
+        quiet: is called before a long time is measured; waits until the workers have started.
     """
     stated = stated_views(study)
     if stated is None or study.search.views != "auto" or Needs.LOGITS not in needs_of(study):
         return stated
     if known is not None:
         return known
+    # Timed while the workers start, a view only seems to take longer than it does.
+    if _seconds_per_view(study, teacher, dataset) * stated <= _NEGLIGIBLE_S:
+        return stated
+    quiet()
     return _within_the_share(study, teacher, dataset, epochs=stated, log=log)
 
 
