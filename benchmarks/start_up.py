@@ -94,7 +94,7 @@ def _row(name: str, figures: Sequence[float]) -> str:
 def _command(checkout: Path, *, arguments: Sequence[str], home: Path) -> Spent:
     """Return the time that a command takes, with the store in `home`."""
     start, before = time.perf_counter(), getrusage(RUSAGE_CHILDREN)
-    subprocess.run(
+    subprocess.run(  # noqa: S603  our own checkouts
         [sys.executable, "-c", _MAIN, *arguments],
         env=_environment(checkout),
         cwd=home,
@@ -122,7 +122,7 @@ def _start(checkout: Path) -> Spent:
 def _running(checkout: Path, home: Path) -> Iterator["subprocess.Popen[str]"]:
     """Run a search for the duration of the block."""
     (home / "study.yaml").write_text(_STUDY)
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603  our own checkouts
         [sys.executable, "-c", _MAIN, "run", "study.yaml"],
         env=_environment(checkout),
         cwd=home,
@@ -140,7 +140,9 @@ def _run_to_the_end(home: Path) -> None:
     """Make a store with a finished study."""
     (home / "study.yaml").write_text(_STUDY)
     command = [sys.executable, "-c", _MAIN, "run", "study.yaml"]
-    subprocess.run(command, env=_environment(HERE), cwd=home, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(  # noqa: S603  our own checkout
+        command, env=_environment(HERE), cwd=home, stdout=subprocess.DEVNULL, check=True
+    )
 
 
 def _environment(checkout: Path) -> dict[str, str]:

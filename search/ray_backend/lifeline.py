@@ -64,8 +64,12 @@ class Lifeline:
         with suppress(OSError):  # the raylet may have closed its end
             self._raylet.shutdown(socket.SHUT_RDWR)
         self._thread.join()
-        self._raylet.close()
+        self.close()
         signal.signal(_SIGNAL, self._before)
+
+    def close(self) -> None:
+        """Close the connection; a context that was entered does so at its end."""
+        self._raylet.close()
 
     def _watch(self) -> None:
         self.loss = self._wait_for_loss()

@@ -90,6 +90,7 @@ class LocalCluster:
                     self._lifeline = started(self._connect, self._folder, self._lines.put)
                     self._report_start()
                     self._is_over.wait()
+                    self._lifeline.close()
                 finally:
                     ray.shutdown()
         except BaseException as error:  # noqa: BLE001  `lifeline` raises it in the main thread

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.special import ndtri
 
 from search.surrogate.logit_scale import from_logits, to_logits
 
@@ -32,9 +32,9 @@ class UtilityScale:
         logits = to_logits(utilities)
         self._median = float(np.median(logits))
         spread = _deviation(logits[logits >= self._median] - self._median)
-        shares = (rankdata(logits) - 0.5) / len(logits)
+        shares = (_ranks(logits) - 0.5) / len(logits)
         is_low = logits < self._median
-        warped = self._median + spread * norm.ppf(np.minimum(shares, 0.5))
+        warped = self._median + spread * ndtri(np.minimum(shares, 0.5))
         self._logits, places = np.unique(logits[is_low], return_index=True)
         self._warped = warped[is_low][places]
         targets = self._warp(logits)
@@ -75,3 +75,10 @@ def _deviation(distances: np.ndarray) -> float:
     """Return the root of the mean squared distance, with the prior's."""
     squares = float(distances @ distances) + _SPREAD_WORTH * _SPREAD**2
     return math.sqrt(squares / (len(distances) + _SPREAD_WORTH))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return the rank of each value from 1, [values]; equal values share their mean rank."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    return ranks

@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
+from search import run
 from search.config.study import RunSettings, Study
 from search.pipeline.study_context import StudyContextSpec, open_context
 from search.pipeline.trial import run_trial
 from search.progress import FinalPlace
+from search.ray_backend import local_cluster
 from search.ray_backend import trials as tuning
 from search.records import EpochRecord, Outcome, Scalar
 from search.tuner.trial import Trial
@@ -73,6 +75,8 @@ def one_after_another() -> Iterator[None]:
     with (
         patch.object(tuning, "run_on_ray", _run_here),
         patch.object(tuning, "ray_of", _no_ray),
+        patch.object(run, "workers_starting", _no_workers),
+        patch.object(local_cluster, "workers_starting", _no_workers),
     ):
         yield
 
@@ -80,6 +84,11 @@ def one_after_another() -> Iterator[None]:
 @contextmanager
 def _no_ray(run: RunSettings, **_: object) -> Iterator[None]:
     yield
+
+
+@contextmanager
+def _no_workers(run: RunSettings) -> Iterator[Callable[[], None]]:
+    yield lambda: None
 
 
 def _run_here(tuner: TrialRunner, run: RunSettings, spec: StudyContextSpec, **_: object) -> None:

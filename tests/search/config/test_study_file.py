@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from search.config.loader import dump_study, load_study, study_from_dict
+from search.config.loader import dump_study, load_study, peek_run, study_from_dict
 from search.config.presets import preset_text
 from search.config.study import Study
 from search.errors import StudyFileError
@@ -513,3 +513,26 @@ class TestFloors:
     def test_a_budget_of_floors_alone_does_not_change_the_goal(self, path: Path) -> None:
         path.write_text(STUDY.replace("  size: 2MB", "  recall: {stop: 0.98}"))
         assert load_study(path).goal.weight == 0
+
+
+def test_where_a_study_runs_is_read_before_the_rest_is_checked(path: Path) -> None:
+    path.write_text(f"{STUDY}run: {{parallel: 3}}\n")
+    found = peek_run(path, ["run.cpus=2", "space.student.timm.model=not_there"])
+    assert found is not None
+    assert (found.parallel, found.cpus) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[",
+        "study",
+        STUDY.replace("space:", "spaces:"),
+        f"{STUDY}run: {{cpus: 0}}\n",
+        f"{STUDY}more: 1\n",
+    ],
+)
+def test_nothing_starts_for_a_file_that_is_no_study(path: Path, text: str) -> None:
+    path.write_text(text)
+    assert peek_run(path) is None
+    assert peek_run(path.with_name("absent.yaml")) is None

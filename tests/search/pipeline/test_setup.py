@@ -35,7 +35,11 @@ def test_a_clusters_driver_without_a_gpu_prepares_trials_that_have_one(
         }
     )
     recorder = TrialRecorder()
-    spec, teacher = prepare_context(study, recorder)
+    done: list[str] = []
+    spec, teacher = prepare_context(
+        study, recorder, step=done.append, quiet=lambda: done.append("quiet")
+    )
+    assert done[-2:] == ["quiet", "measuring the teacher"]
     assert spec.device == spec.lineage.device == "cuda"
     assert teacher.cost["size_bytes"] > 0
     assert any(naming("GPU", "cluster").search(said) for said in recorder.said)

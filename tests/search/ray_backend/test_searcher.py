@@ -81,6 +81,21 @@ def test_processes_start_before_a_trial_is_chosen_and_what_is_unknown_is_found_o
     assert tuner.ended == []
 
 
+def test_what_is_unknown_is_found_out_until_a_trial_reports(
+    asked: RaySearcher, surveys: list[int]
+) -> None:
+    for name in "ab":
+        asked.suggest(name)
+        asked.on_trial_complete(name, STARTED)
+    asked.suggest("c")
+    asked.suggest("d")
+    assert asked.suggest("e") is None
+    assert surveys == [1]
+    asked.should_stop("c", {"done": True})
+    assert asked.suggest("e") is None
+    assert surveys == [1]
+
+
 def test_a_process_that_comes_late_is_not_waited_for(
     asked: RaySearcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,22 @@ def test_a_slow_teacher_answers_for_fewer_views_and_this_is_told(
     assert naming(LEAST_VIEWS, 400, "search.teacher_share").search(told[0])
 
 
+def test_a_time_that_decides_is_measured_when_the_workers_have_started(
+    stripes: Dataset, stripes_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[str] = []
+    study = _study(stripes_file, epochs=400, teacher_share=1e-6)
+
+    def count() -> int | None:
+        return count_views(study, SLOW, stripes, log=waited.append, quiet=lambda: waited.append(""))
+
+    monkeypatch.setattr(view_count, "_NEGLIGIBLE_S", 1e6)
+    assert (count(), waited) == (400, [])
+    monkeypatch.setattr(view_count, "_NEGLIGIBLE_S", 0.0)
+    assert count() == LEAST_VIEWS
+    assert waited[0] == ""
+
+
 def test_a_quick_teacher_answers_for_every_epoch(stripes: Dataset, stripes_file: Path) -> None:
     assert count_views(_study(stripes_file, epochs=40), SLOW, stripes, log=pytest.fail) == 40
 
