@@ -35,6 +35,5 @@ try:
     _import_all()
 except Exception:  # the first trial that needs the module reports the error
     logging.getLogger(__name__).exception("a worker can't import all that trials need")
-gc.freeze()
 gc.enable()
 mark_ready(Path(os.environ["RAY_TMPDIR"]))

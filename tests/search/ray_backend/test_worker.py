@@ -1,49 +1,61 @@
-"""The process in which trials run."""
+"""The process in which trials run, before it has one."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-IMPORT = "import os, sys; os.environ.update(RETORT_TRIAL_CORES='1', RAY_TMPDIR=sys.argv[1])"
+import pytest
+
+NEEDED = {"search.pipeline.trial", "torch._dynamo", "spaces.pruning.magnitude", "onnxruntime"}
+PROGRAM = """
+import gc, json, os, sys
+from torch import _C, cuda
+asked = []
+_C._cuda_getDeviceCount = lambda: asked.append("GPUs") or 0
+import search.ray_backend.preload
+import torch
+facts = {"modules": list(sys.modules), "collects": gc.isenabled(), "asked": asked,
+         "uses_gpu": cuda.is_initialized(), "threads": torch.get_num_threads()}
+print(json.dumps(facts))
+"""
 
 
-def answer(code: str, folder: Path) -> str:
-    """What a new process prints."""
-    command = [sys.executable, "-c", f"{IMPORT}\n{code}", str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cluster")
 
 
-def test_a_worker_loads_no_sampler(tmp_path: Path) -> None:
-    code = "import search.ray_backend.preload\nprint('optuna' in sys.modules)"
-    assert answer(code, tmp_path) == "False"
-
-
-def test_a_worker_has_what_trials_need_and_says_so(tmp_path: Path) -> None:
-    needed = ("search.pipeline.trial", "torch._dynamo", "spaces.pruning.magnitude", "onnxruntime")
-    code = (
-        "import gc, search.ray_backend.preload\n"
-        f"print({set(needed)!r} <= sys.modules.keys(), gc.isenabled())"
+@pytest.fixture(scope="module")
+def worker(cluster: Path) -> dict[str, Any]:
+    """Facts of a process that has imported what Ray's workers import as they start."""
+    given = {"RETORT_TRIAL_CORES": "1", "RAY_TMPDIR": str(cluster)}
+    inherited = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    command = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(
+        command, env=inherited | given, capture_output=True, text=True, check=True
     )
-    assert answer(code, tmp_path) == "True True"
-    assert len(list(tmp_path.iterdir())) == 1
+    facts: dict[str, Any] = json.loads(done.stdout)
+    return facts
 
 
-def test_a_worker_without_a_trial_has_asked_for_no_gpu(tmp_path: Path) -> None:
+def test_a_worker_loads_no_sampler(worker: dict[str, Any]) -> None:
+    assert "optuna" not in worker["modules"]
+
+
+def test_a_worker_has_what_trials_need_and_says_so(worker: dict[str, Any], cluster: Path) -> None:
+    assert set(worker["modules"]) >= NEEDED
+    assert worker["collects"]
+    assert len(list(cluster.iterdir())) == 1
+
+
+def test_a_worker_without_a_trial_has_asked_for_no_gpu(worker: dict[str, Any]) -> None:
     """Ray says later which GPU is the worker's own, and CUDA reads that once."""
-    code = (
-        "from torch import _C, cuda\n"
-        "asked = []\n"
-        "_C._cuda_getDeviceCount = lambda: asked.append('count') or 0\n"
-        "import search.ray_backend.preload\n"
-        "print(asked, cuda.is_initialized())"
-    )
-    assert answer(code, tmp_path) == "[] False"
+    assert worker["asked"] == []
+    assert not worker["uses_gpu"]
 
 
-def test_a_worker_computes_with_the_cores_of_a_trial(tmp_path: Path) -> None:
-    code = (
-        "os.environ.pop('OMP_NUM_THREADS', None)\n"
-        "import search.ray_backend.preload, torch\n"
-        "print(os.environ['OMP_NUM_THREADS'], torch.get_num_threads())"
-    )
-    assert answer(code, tmp_path) == "1 1"
+def test_a_worker_computes_with_the_cores_of_a_trial(worker: dict[str, Any]) -> None:
+    assert worker["threads"] == 1
