@@ -24,7 +24,7 @@ from search.teachers.adapters import own_size
 from search.teachers.logits_file import ViewLogits
 from search.teachers.prepared import Teacher
 from search.training import ensemble
-from search.training.inference import inference_batch, memory_format
+from search.training.inference import inference_batch, laid_out, memory_format
 from search.versions import TRAINING_LIBRARIES, StageVersions, Versions, image_stages
 from spaces.axes.distillation import Needs
 
@@ -158,24 +158,23 @@ def answers(
     sizes = _sizes(teacher, dataset)
     count = answered_at_once(teacher, dataset)
     formats = [memory_format(member) for member in teacher.members]
-    for member, layout in zip(teacher.members, formats, strict=True):
-        member.to(memory_format=layout)
     streams = {
         size: dataset.training.batches(
             count, order=order, view=view, device=teacher.device, image_size=size
         )
         for size in dict.fromkeys(sizes)
     }
-    for batches in zip(*streams.values(), strict=True):
-        images: Mapping[int, Tensor] = {
-            size: normalize(batch.images, dataset.info.mean, dataset.info.std)
-            for size, batch in zip(streams, batches, strict=True)
-        }
-        given = [
-            images[size].contiguous(memory_format=layout)
-            for size, layout in zip(sizes, formats, strict=True)
-        ]
-        yield batches[0].indices, _stacked(teacher.members, given)
+    with laid_out(teacher.members):
+        for batches in zip(*streams.values(), strict=True):
+            images: Mapping[int, Tensor] = {
+                size: normalize(batch.images, dataset.info.mean, dataset.info.std)
+                for size, batch in zip(streams, batches, strict=True)
+            }
+            given = [
+                images[size].contiguous(memory_format=layout)
+                for size, layout in zip(sizes, formats, strict=True)
+            ]
+            yield batches[0].indices, _stacked(teacher.members, given)
 
 
 def answered_at_once(teacher: Teacher, dataset: Dataset) -> int:

@@ -1,5 +1,8 @@
 """How a network takes images without gradients: how many at a time, and in which memory layout."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 
@@ -30,3 +33,21 @@ def memory_format(network: nn.Module) -> torch.memory_format:
     """
     convolutions = sum(isinstance(module, nn.Conv2d) for module in network.modules())
     return torch.channels_last if convolutions > 1 else torch.contiguous_format
+
+
+@contextmanager
+def laid_out(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Give the networks' weights the layout of `memory_format` within the block."""
+    networks = [*networks]
+    _lay_out({network: memory_format(network) for network in networks})
+    try:
+        yield
+    finally:
+        _lay_out(dict.fromkeys(networks, torch.contiguous_format))
+
+
+def _lay_out(formats: dict[nn.Module, torch.memory_format]) -> None:
+    # Weights that are made in inference mode could not be trained or exported any more.
+    with torch.inference_mode(mode=False):
+        for network, layout in formats.items():
+            network.to(memory_format=layout)
