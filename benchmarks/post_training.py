@@ -6,7 +6,7 @@ DATA is the folder of Fashion-MNIST's four files, NETS the folder of the trained
 `benchmarks.small_students`, which trains them if they are missing. Every variant of a number format
 is measured on the 10,000 test images, as ONNX Runtime serves it, and compared with the float file
 image by image. Rows are appended to the CSV as they arrive; those that it holds are not measured
-again.
+again. A conversion of NNCF that fails has no row.
 
 `--nncf` also measures NNCF's int8. PYTHON is the interpreter of an environment of its own:
 
@@ -160,7 +160,11 @@ def _measure(name: str, source: Path, dataset: Dataset, options: argparse.Namesp
                 continue
             served = Path(folder) / "served.onnx"
             start = _seconds()
-            _convert(command, source, served, dataset)
+            try:
+                _convert(command, source, served, dataset)
+            except subprocess.CalledProcessError as error:
+                print(f"{name}: {form}, {variant} ended with the exit code {error.returncode}")
+                continue
             seconds = _seconds() - start
             row = (name, form, variant, *Measured.of(served, dataset).row(floats, seconds))
             _append(options.out, row)

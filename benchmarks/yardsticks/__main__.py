@@ -2,7 +2,7 @@
 
     python -m benchmarks.yardsticks NAME DATA --folder FOLDER [key=value …]
 
-NAME is one of the study files in this folder (fashion_mnist, gtsrb). DATA is the folder of the
+NAME is one of the study files in this folder, such as fashion_mnist. DATA is the folder of the
 data. FOLDER keeps the store, the students and the cache: the same command goes on where an
 interrupted run stopped. The official test part is the study's test part, which no decision of the
 search uses; it is opened once, at the end. The results are then appended to results.csv, which

@@ -17,6 +17,8 @@ COLUMNS = (
     "data", "student", "stage", "seed", "epochs", "test_accuracy", "parameters", "size_bytes",
     "macs", "latency_ms", "core_seconds",
 )  # fmt: skip
+# The parameters without which a row would not tell what the student is.
+_ALWAYS_TOLD = ("model", "ratio")
 _IDENTITY = ("data", "student", "stage", "seed", "epochs")
 
 Row = Mapping[str, str]
@@ -101,7 +103,7 @@ def _row(identity: Sequence[object], test: Quality, cost: Cost, *, seconds: floa
 
 
 def student_text(trial: TrialRecord, space: SearchSpace) -> str:
-    """Return each method of the recipe, with those of its parameters that the study searches."""
+    """Return each method of the recipe, with its searched parameters, its model and its ratio."""
     distributions = space.distributions()
     words = []
     for axis in space.axes:
@@ -111,7 +113,8 @@ def student_text(trial: TrialRecord, space: SearchSpace) -> str:
             f"{key.removeprefix(prefix)} {value:.3g}" if isinstance(value, float)
             else f"{key.removeprefix(prefix)} {value}"
             for key, value in trial.params.items()
-            if key.startswith(prefix) and distributions[key].count() > 1
+            if key.startswith(prefix)
+            and (distributions[key].count() > 1 or key.removeprefix(prefix) in _ALWAYS_TOLD)
         ]  # fmt: skip
         words.append(f"{method} ({', '.join(searched)})" if searched else method)
     return ", ".join(words)
