@@ -174,11 +174,8 @@ def _points(
 
 
 def _hover(rows: pd.DataFrame, objectives: Mapping[str, Measure]) -> Iterator[str]:
-    names = (*objectives, *recipe_columns(rows), "kind", "note")
-    reaches = rows[REACH]
-    for reach, (*cells, kind, note) in zip(
-        reaches, zip(*(rows[name] for name in names), strict=True), strict=True
-    ):
+    names = (*objectives, *recipe_columns(rows), REACH, "kind", "note")
+    for *cells, reach, kind, note in zip(*(rows[name] for name in names), strict=True):
         values, choices = cells[: len(objectives)], cells[len(objectives) :]
         measured = [
             f"{measure.title.lower()} not known" if math.isnan(value) else measure.label(value)

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 _MOST_IMAGES = 256
-# On a processor, the activations of more pixels than these leave its caches, and each image takes
-# up to three times as long: see benchmarks/teacher_answers.py.
+# On a processor, the activations of many more pixels than these leave its caches, and each image
+# takes more than twice as long: see benchmarks/teacher_answers.py.
 _CACHED_PIXELS = 2**19
 
 
