@@ -1,16 +1,17 @@
 """The test of a study's best students, on images that no choice of the search used."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 from search.analysis.finals import of_kind
 from search.analysis.pareto import frontier
+from search.analysis.ranking import Ranking
 from search.data.dataset import Dataset
 from search.errors import ArtifactError, FolderStoreError, TargetError
 from search.evaluation.artifact import check_own, check_whole
 from search.evaluation.measure import predictions, quality
 from search.evaluation.predictions_file import TEACHER, keep_test
+from search.objectives.budget import Budget
 from search.objectives.goal import Goal
 from search.objectives.predictions import Predictions
 from search.pipeline.floor_classes import floor_labels
@@ -25,7 +26,7 @@ from search.targets.this_machine import load_here
 def grade(
     spec: StudyContextSpec, teacher: TeacherRecord, store: Store, callback: Callback, *, goal: Goal
 ) -> None:
-    """Measure the teacher, the frontier, all finalists and refits on the test images."""
+    """Measure the teacher and the students of `students_to_test` on the test images."""
     dataset = spec.open_dataset()
     if not len(dataset.test):
         callback.log("no student is tested, because there are no test images: data.test_share is 0")
@@ -37,7 +38,8 @@ def grade(
         classes=floor_labels(spec.requirements.budget, dataset.info),
     )
     store.record_teacher(spec.study, replace(teacher, test=measured(teacher_predictions)))
-    students = _to_test(store.trials(spec.study), goal)
+    ranking = Ranking(store.trials(spec.study), goal)
+    students = students_to_test(ranking, spec.requirements.budget)
     callback.log(
         f"testing {len(students)} students on {len(dataset.test)} images that the search never used"
     )
@@ -56,16 +58,19 @@ def grade(
         store.record_test(spec.study, student.number, measured(found))
 
 
-def _to_test(trials: Sequence[TrialRecord], goal: Goal) -> list[TrialRecord]:
-    """Return the frontier, and the complete finalists and refits that are not on it."""
-    members = frontier(trials, goal)
-    known = {trial.number for trial in members}
-    others = of_kind(trials, TrialKind.FINAL, TrialKind.REFIT)
-    return members + [
-        trial
-        for trial in others
-        if trial.state is TrialState.COMPLETE and trial.number not in known
+def students_to_test(ranking: Ranking, budget: Budget) -> list[TrialRecord]:
+    """Return the frontier, the best student, and the complete finalists and refits.
+
+    The frontier compares measured values, and the best student has the best estimate. So the best
+    student may be missing on the frontier.
+    """
+    finals = of_kind(ranking.trials, TrialKind.FINAL, TrialKind.REFIT)
+    found = [
+        *frontier(ranking.trials, ranking.goal),
+        *filter(None, [ranking.best(budget)]),
+        *(trial for trial in finals if trial.state is TrialState.COMPLETE),
     ]
+    return list({trial.number: trial for trial in found}.values())
 
 
 def _test(name: str, spec: StudyContextSpec, dataset: Dataset) -> Predictions:

@@ -178,7 +178,7 @@ def _search(
                     allow_code=allow_code,
                 )
                 finals.run(spec)
-        heartbeat.activity = "testing the students on the frontier"
+        heartbeat.activity = "testing the best students"
         grade(spec, teacher, store, callback, goal=study.goal)
 
 
