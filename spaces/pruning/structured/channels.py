@@ -1,7 +1,7 @@
 """Pruning of channels and attention heads along a network's dependency graph."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -40,6 +40,14 @@ def magnitude(*, power: int, of: Sequence[type[nn.Module]] = MEASURED) -> Import
     """
     importance: Importance = torch_pruning.importance.GroupMagnitudeImportance(
         p=power, target_types=list(of)
+    )
+    return importance
+
+
+def total_square() -> Importance:
+    """Return an importance: the sum of a channel's squared weights and biases in all layers."""
+    importance: Importance = torch_pruning.importance.GroupMagnitudeImportance(
+        p=2, group_reduction="sum", normalizer=None, bias=True, target_types=list(MEASURED)
     )
     return importance
 
@@ -119,7 +127,7 @@ class Cutter:
         """
         self._step += 1
         with as_value_errors(self._network):
-            groups = self._pruner.step(interactive=True)
+            groups = self._groups()
             # The pruner scores all groups before it returns the first one.
             with weighed or nullcontext():
                 heads = self._least_important_heads() if self._plan.whole_heads else []
@@ -132,6 +140,10 @@ class Cutter:
                 self._cut_heads(attention, pruned)
             settle(self._network)
             run(self._network, self._example)
+
+    def _groups(self) -> Iterator[torch_pruning.Group]:
+        """Score all channels, and yield the groups of those to prune now."""
+        yield from self._pruner.step(interactive=True)
 
     def _cut(self, group: torch_pruning.Group) -> None:
         group.prune()

@@ -73,13 +73,14 @@ def find_groups(network: nn.Module, example: Tensor) -> list[Group]:
         graph = dependency_graph(network, example)
         classes = classifier_layers(network, example)
         found = [
-            Group(len(group[0].idxs), tuple(_members(group)))
+            Group(len(group[0].idxs), tuple(members(group)))
             for group in graph.get_all_groups(ignored_layers=[*kept, *classes])
         ]
     return [group for group in found if group.members]
 
 
-def _members(group: torch_pruning.Group) -> Iterator[Member]:
+def members(group: torch_pruning.Group) -> Iterator[Member]:
+    """Yield the parts of weights that belong to the channels of torch-pruning's group."""
     for item in group:
         layer, handler = item.dep.target.module, item.dep.handler
         if getattr(layer, "weight", None) is None:
