@@ -22,7 +22,7 @@ from search.export.formats import ExportFormat
 from search.export.pixels import bake
 from search.files.disk import disk_fault, scratch
 from search.targets.onnx_export import export_onnx
-from search.targets.onnx_imports import remove_unused_imports
+from search.targets.onnx_slimming import slim
 from search.targets.registry import runtime_of_file
 from spaces.quantization.float16 import Float16
 
@@ -95,7 +95,7 @@ def write_formats(source: WriterSource, formats: Collection[ExportFormat], folde
                 f"{shortened(error)}"
             ) from error
         if export_format.is_onnx:
-            remove_unused_imports(destination)
+            slim(destination)
         if export_format.is_onnx and export_format is not ExportFormat.UINT8:
             runtime_of_file(destination).annotate(destination, described(source.data))
 

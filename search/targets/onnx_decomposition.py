@@ -1,7 +1,7 @@
 """Replacement of operators that torch's older exporter can't export, by operators that it can.
 
 The exporter needs the input sizes of such an operator, but does not know them after a reshape. The
-functions here read the sizes while the network runs.
+functions here read the sizes while the network runs. Only the number of images varies in a file.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -97,9 +97,20 @@ def _scaled(
     return scaled if weight is None else scaled * weight
 
 
+def _padded(
+    values: Tensor, pad: Sequence[Any], mode: str = "constant", value: float | None = None
+) -> Tensor:
+    """Pad by fixed widths, though the network computes them from the size of its input.
+
+    Otherwise the file would compute them for each image, and quantization would round them.
+    """
+    return functional.pad(values, [int(width) for width in pad], mode=mode, value=value)
+
+
 _PLAIN: Mapping[Callable[..., Any], Callable[..., Any]] = {
     functional.adaptive_avg_pool2d: _averaged,
     functional.adaptive_max_pool2d: _largest,
+    functional.pad: _padded,
     functional.rms_norm: _scaled,
     torch.rms_norm: _scaled,
     Tensor.unfold: _windows,

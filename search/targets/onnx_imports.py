@@ -5,10 +5,8 @@ the set. Its quantizer writes such imports: every operator set that the installe
 """
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
-import onnx
 from onnx import ModelProto, NodeProto
 
 _STANDARD, _CLASSIC = "", "ai.onnx.ml"
@@ -35,15 +33,12 @@ _RELEASES = (
 )
 
 
-def remove_unused_imports(path: Path) -> None:
-    """Remove the imports of operator sets that no node of the ONNX file uses."""
-    model = onnx.load(path)
+def remove_unused_imports(model: ModelProto) -> None:
+    """Remove the imports of operator sets that no node of the model uses."""
     used = _used_domains(model)
     kept = [entry for entry in model.opset_import if _domain(entry.domain) in used]
-    if len(kept) < len(model.opset_import):
-        del model.opset_import[:]
-        model.opset_import.extend(kept)
-        onnx.save(model, path)
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
 
 
 def unused_imports(model: ModelProto) -> set[str]:
@@ -79,15 +74,16 @@ def least_onnxruntime(model: ModelProto) -> str | None:
 def _used_domains(model: ModelProto) -> set[str]:
     """Return the domains of all nodes: of the graph, its subgraphs, and the model's functions."""
     bodies = [model.graph.node, *(function.node for function in model.functions)]
-    return {_domain(node.domain) for body in bodies for node in _all_nodes(body)}
+    return {_domain(node.domain) for body in bodies for node in all_nodes(body)}
 
 
-def _all_nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+def all_nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+    """Yield nodes, and those of the graphs that they contain."""
     for node in nodes:
         yield node
         for attribute in node.attribute:
             for graph in (attribute.g, *attribute.graphs):
-                yield from _all_nodes(graph.node)
+                yield from all_nodes(graph.node)
 
 
 def _domain(name: str) -> str:

@@ -50,7 +50,7 @@ class OnnxRuntime(Runtime):
     file: ClassVar[str] = SERVED
     library: ClassVar[str] = "onnx"
     loading_code: ClassVar[str | None] = _LOADING_CODE
-    file_version: ClassVar[int] = 2
+    file_version: ClassVar[int] = 3
 
     def version(self) -> str:
         return str(onnxruntime.__version__)
@@ -71,7 +71,7 @@ class OnnxRuntime(Runtime):
         calibration: Iterable[np.ndarray],
     ) -> None:
         # These import onnx, which is not installed on a board.
-        from search.targets.onnx_imports import remove_unused_imports
+        from search.targets.onnx_slimming import slim
 
         quantization.convert(student.onnx, destination, calibration=calibration)
         if student.pruning.leaves_zeros:
@@ -80,7 +80,7 @@ class OnnxRuntime(Runtime):
             from spaces.quantization.weight_compression.packed import pack_sparse
 
             onnx.save(pack_sparse(onnx.load(destination)), destination)
-        remove_unused_imports(destination)
+        slim(destination)
 
     def least_version(self, path: Path) -> str | None:
         import onnx

@@ -14,9 +14,12 @@ from spaces.pruning.structured.graph import Importance
 
 # Each layer keeps at least this share of its channels, and at least one.
 _LEAST_SHARE = 0.05
+# A step removes at most this share of the whole cost. Then all channels are scored again, because
+# the effects of the remaining ones have grown.
+_STEP = 0.1
 # A weight between two pruned channels counts in the costs of both. So a step removes less than
 # predicted, and further steps remove the rest.
-_MOST_STEPS = 20
+_MOST_STEPS = 40
 
 
 class KnapsackCutter(Cutter):
@@ -49,6 +52,7 @@ class KnapsackCutter(Cutter):
         round_to: int = 1,
     ) -> None:
         self._costs = ChannelCosts(network, example, unit=unit)
+        self._most_saved = _STEP * self._costs.total()
         self._score, self._round_to = importance, round_to
         self._to_save = 0.0
         self._scored: list[tuple[Tensor, Tensor]] = []
@@ -67,7 +71,7 @@ class KnapsackCutter(Cutter):
 
         Args:
             cost: the cost to reach.
-            weighed: returns the context for one scoring of channels.
+            weighed: returns the context for one scoring of channels; called for each step.
 
         Raises:
             ValueError: the pruned network does not run, because the graph does not describe it.
@@ -76,7 +80,7 @@ class KnapsackCutter(Cutter):
             before = self.cost
             if before <= cost:
                 return
-            self._to_save = before - cost
+            self._to_save = min(before - cost, self._most_saved)
             self.step(weighed())
             if self.cost == before:
                 return

@@ -99,7 +99,7 @@ def quantize_int8(
         weight_type=QuantType.QInt8,
         calibrate_method=CALIBRATIONS[calibration],
         op_types_to_quantize=operators,
-        nodes_to_exclude=[*floats, *attention],
+        nodes_to_exclude=[*floats, *attention, *_arithmetic_of_shapes(model)],
         extra_options=options,
     )
 
@@ -129,6 +129,17 @@ def _products_of_activations(model: onnx.ModelProto) -> list[str]:
         for node in model.graph.node
         if node.op_type == "MatMul" and not constants & set(node.input)
     ]
+
+
+def _arithmetic_of_shapes(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the nodes that compute with shapes only; rounding would falsify these."""
+    known = {tensor.name for tensor in model.graph.initializer}
+    found = []
+    for node in model.graph.node:
+        if node.op_type in ("Shape", "Size") or known.issuperset(filter(None, node.input)):
+            known.update(node.output)
+            found.append(node.name)
+    return found
 
 
 def _chunks(batches: Iterable[np.ndarray]) -> list[np.ndarray]:

@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 
@@ -33,6 +35,19 @@ def test_the_exported_file_predicts_as_the_network_does_at_any_batch(
         found = session.predict(_images(batch).numpy())
         assert found.shape == (batch, 5)
         assert np.allclose(found, expected, atol=1e-4)
+
+
+def test_padding_that_depends_on_the_image_size_is_a_constant_of_the_file(tmp_path: Path) -> None:
+    network = timm.create_model("tf_efficientnet_lite0", num_classes=4).eval()
+    assert any(type(module).__name__ == "Conv2dSame" for module in network.modules())
+    export_onnx(network, tmp_path / "model.onnx", image_shape=(3, 33, 47))
+    operators = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
+    assert not operators & {"Shape", "Ceil", "Div"}
+    images = torch.randn(3, 3, 33, 47, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = network(images).numpy()
+    found = Session(tmp_path / "model.onnx", threads=1).predict(images.numpy())
+    assert np.allclose(found, expected, atol=1e-4)
 
 
 def test_a_network_in_training_mode_is_exported_as_it_predicts(tmp_path: Path) -> None:
