@@ -23,7 +23,7 @@ class Decomposed(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        return _PLAIN.get(func, func)(*args, **(kwargs or {}))
+        return PLAIN.get(func, func)(*args, **(kwargs or {}))
 
 
 def _averaged(images: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
@@ -107,7 +107,7 @@ def _padded(
     return functional.pad(values, [int(width) for width in pad], mode=mode, value=value)
 
 
-_PLAIN: Mapping[Callable[..., Any], Callable[..., Any]] = {
+PLAIN: Mapping[Callable[..., Any], Callable[..., Any]] = {
     functional.adaptive_avg_pool2d: _averaged,
     functional.adaptive_max_pool2d: _largest,
     functional.pad: _padded,
@@ -115,3 +115,4 @@ _PLAIN: Mapping[Callable[..., Any], Callable[..., Any]] = {
     torch.rms_norm: _scaled,
     Tensor.unfold: _windows,
 }
+"""The functions to replace, each with its replacement."""
