@@ -50,10 +50,11 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     for model in options.models:
         for quantization in _FORMATS:
-            print(_row(model, quantization, (3, options.size, options.size)), flush=True)
+            print(row(model, quantization, (3, options.size, options.size)), flush=True)
 
 
-def _row(model: str, quantization: Quantization, shape: tuple[int, int, int]) -> str:
+def row(model: str, quantization: Quantization, shape: tuple[int, int, int]) -> str:
+    """Return the table's row of a student in a number format, for images of this shape."""
     with TemporaryDirectory() as folder:
         exported, shipped = Path(folder) / "exported.onnx", Path(folder) / "shipped.onnx"
         with _padding_of_the_exporter():
