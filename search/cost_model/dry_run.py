@@ -51,13 +51,12 @@ def least_cost(cost: Cost, recipe: Recipe) -> Cost:
     """
     if is_certain(recipe):
         return cost
-    shapes = 1 - recipe.pruning.shape_error
-    shares = {
-        Scaling.SHAPES: shapes,
-        Scaling.FILE: shapes * (1 - recipe.quantization.size_error),
-    }
+    shares = {Scaling.SHAPES: 1.0, Scaling.FILE: 1 - recipe.quantization.size_error}
     return {
-        limit.cost: _share_of(cost[limit.cost], shares[limit.scaling])
+        limit.cost: _share_of(
+            cost[limit.cost],
+            shares[limit.scaling] * (1 - recipe.pruning.cost_error(limit.name)),
+        )
         for limit in limits().values()
         if limit.cost in cost
     }

@@ -105,6 +105,11 @@ class Pruning(Method, ABC):
         """
         return 0.0
 
+    def cost_error(self, limit: str) -> float:
+        """Return the largest such difference in one cost, by the name of its limit."""
+        del limit
+        return self.shape_error
+
     @abstractmethod
     def prune_in_steps(
         self, model: nn.Module, example: Tensor, *, losses: Losses | None

@@ -16,9 +16,10 @@ from spaces.pruning.structured.knapsack import KnapsackCutter
 from spaces.pruning.structured.sensitivities import sensitivities_as_weights
 from spaces.shrinks import EVERYWHERE, Shrinks
 
-# Relative difference in cost between an untrained and a trained student: the share of the counted
-# cost is the same, but the layers that lose channels differ, and with them the other costs.
-_COMPETING_ERROR = 0.5
+# Relative difference between an untrained and a trained student: the share of the counted cost is
+# nearly the same, but the layers that lose channels differ, and with them the other costs.
+_COUNTED_ERROR, _OTHER_ERROR = 0.05, 0.5
+_COUNTED = {PARAMETERS: ("parameters", "size"), MACS: ("macs",)}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,10 @@ class Knapsack(Pruning):
 
     @property
     def shape_error(self) -> float:
-        return _COMPETING_ERROR
+        return _OTHER_ERROR
+
+    def cost_error(self, limit: str) -> float:
+        return _COUNTED_ERROR if limit in _COUNTED[self.cost] else _OTHER_ERROR
 
     def prune_in_steps(
         self, model: nn.Module, example: Tensor, *, losses: Losses | None

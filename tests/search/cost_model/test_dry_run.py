@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from search.cost_model.dry_run import dry_run
+from search.cost_model.dry_run import dry_run, least_cost
 from search.objectives.budget import Budget
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import Outcome
 from search.targets.onnx_export import export_onnx
 from spaces.pruning.depth import Depth
+from spaces.pruning.knapsack import Knapsack
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static
 from spaces.recipe import Recipe
@@ -85,3 +86,17 @@ def test_a_student_that_cannot_be_pruned_is_refused(
     wanted = recipe(student=Timm(model="test_efficientnet"), pruning=Depth())
     with pytest.raises(ValueError, match=naming("blocks")):
         dry_run(wanted, context.requirements)
+
+
+@pytest.mark.parametrize(
+    ("counted", "expected"),
+    [
+        ("parameters", {"size_bytes": 950, "parameters": 950, "macs": 500}),
+        ("macs", {"size_bytes": 500, "parameters": 500, "macs": 950}),
+    ],
+)
+def test_the_least_cost_is_near_in_what_a_knapsack_counts(
+    counted: str, expected: dict[str, float], recipe: NewRecipe
+) -> None:
+    cost = dict.fromkeys(expected, 1000.0)
+    assert least_cost(cost, recipe(pruning=Knapsack(cost=counted))) == pytest.approx(expected)
