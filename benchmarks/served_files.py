@@ -12,7 +12,7 @@ table. docs/export.md shows it.
 import argparse
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -72,7 +72,7 @@ def row(model: str, quantization: Quantization, shape: tuple[int, int, int]) -> 
 
 @contextmanager
 def _padding_of_the_exporter() -> Iterator[None]:
-    plain: Mapping[object, object] = onnx_decomposition.PLAIN
+    plain = onnx_decomposition.PLAIN
     others = {key: value for key, value in plain.items() if key is not functional.pad}
     with patch.object(onnx_decomposition, "PLAIN", others):
         yield

@@ -86,7 +86,7 @@ class StudentBuilder:
             return (yield from self._reuse(stage, recipe, recorder))
         before = recorder.branch()
         requirements, pruning = self.context.requirements, recipe.pruning
-        losses = partial(self._losses, recipe=recipe)
+        losses = partial(self.losses, recipe=recipe)
         steps = pruning.prune_in_steps(trained.network, requirements.example(), losses=losses)
         pruned, cuts = yield from carry_out(
             steps,
@@ -125,6 +125,18 @@ class StudentBuilder:
         recorder.end_stage("tune", network, score=recorder.epochs[-1].score)
         self.context.stages.write(key, recorder.since(before, network, cuts=pruned.cuts))
         return BuiltStudent(network, pruned.cuts)
+
+    def losses(self, network: nn.Module, *, recipe: Recipe) -> Iterator[Tensor]:
+        """Yield the network's loss on a few batches of training images, without mixing and erasing.
+
+        After the training, the projectors that compare features no longer exist. A method that
+        compares features is therefore replaced by the loss on the labels.
+        """
+        plan = self._plan("weigh", recipe, epochs=1)
+        plan = replace(plan, training=replace(plan.training, mixup=0.0, cutmix=0.0, erasing=0.0))
+        if recipe.distillation.needs is Needs.FEATURES:
+            plan = replace(plan, distillation=Labels(), teachers=())
+        return sample_losses(network, self.context.dataset, plan, batches=_IMPORTANCE_BATCHES)
 
     def _reuse(self, stage: Stage, recipe: Recipe, recorder: TrialRecorder) -> Building:
         """Rebuild the student of a cached stage, and record the stage as reused."""
@@ -191,15 +203,3 @@ class StudentBuilder:
             seed=self.seed,
             device=self.context.device,
         )
-
-    def _losses(self, network: nn.Module, *, recipe: Recipe) -> Iterator[Tensor]:
-        """Yield the network's loss on a few batches of training images, without mixing and erasing.
-
-        After the training, the projectors that compare features no longer exist. A method that
-        compares features is therefore replaced by the loss on the labels.
-        """
-        plan = self._plan("weigh", recipe, epochs=1)
-        plan = replace(plan, training=replace(plan.training, mixup=0.0, cutmix=0.0, erasing=0.0))
-        if recipe.distillation.needs is Needs.FEATURES:
-            plan = replace(plan, distillation=Labels(), teachers=())
-        return sample_losses(network, self.context.dataset, plan, batches=_IMPORTANCE_BATCHES)

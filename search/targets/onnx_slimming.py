@@ -3,7 +3,6 @@
 In an int8 file of a small network, names and zeros take up to half of the bytes.
 """
 
-from collections.abc import Iterator
 from itertools import chain, count
 from pathlib import Path
 
@@ -68,13 +67,14 @@ def _has_subgraphs(model: ModelProto) -> bool:
 
 def _shorten_names(graph: GraphProto) -> None:
     """Number all tensors except the inputs and outputs of the graph."""
-    fixed = {value.name for value in chain(graph.input, graph.output)}
-    fixed.add("")  # an optional input that a node does not use
-    numbers, short = _unused_numbers(fixed), {name: name for name in fixed}
+    # The empty name stands for an optional input that a node does not use.
+    fixed = {"", *(value.name for value in chain(graph.input, graph.output))}
+    unused = (text for number in count() if (text := f"{number:x}") not in fixed)
+    short = {name: name for name in fixed}
 
     def shortened(name: str) -> str:
         if name not in short:
-            short[name] = next(numbers)
+            short[name] = next(unused)
         return short[name]
 
     for node in graph.node:
@@ -84,7 +84,3 @@ def _shorten_names(graph: GraphProto) -> None:
         tensor.name = shortened(tensor.name)
     for sparse in graph.sparse_initializer:
         sparse.values.name = shortened(sparse.values.name)
-
-
-def _unused_numbers(used: set[str]) -> Iterator[str]:
-    return (text for number in count() if (text := f"{number:x}") not in used)

@@ -66,7 +66,7 @@ def test_only_zeros_that_are_the_default_are_removed(tmp_path: Path) -> None:
     users = {name: node.op_type for node in graph.node for name in node.input}
     stored = {tensor.name for tensor in graph.initializer}
     weights = [n for n in graph.node if n.op_type == "DequantizeLinear" and n.input[0] in stored]
-    by_user = {user: set() for user in ("Conv", "Gemm")}
+    by_user: dict[str, set[int]] = {user: set() for user in ("Conv", "Gemm")}
     for node in weights:
         by_user[users[node.output[0]]].add(len(node.input))
     # ONNX Runtime would compute a matrix product without zero points in floats.
@@ -107,7 +107,7 @@ def _nodes_with_a_branch() -> Iterator[onnx.NodeProto]:
 
 def test_names_stay_where_a_graph_inside_can_use_them(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    shape = ["batch", *SHAPE]
+    shape: list[str | int | None] = ["batch", *SHAPE]
     graph = helper.make_graph(
         list(_nodes_with_a_branch()),
         "outer",
