@@ -70,7 +70,7 @@ def _shorten_names(graph: GraphProto) -> None:
     # The empty name stands for an optional input that a node does not use.
     fixed = {"", *(value.name for value in chain(graph.input, graph.output))}
     unused = (text for number in count() if (text := f"{number:x}") not in fixed)
-    short = {name: name for name in fixed}
+    short: dict[str, str] = {name: name for name in fixed}
 
     def shortened(name: str) -> str:
         if name not in short:
