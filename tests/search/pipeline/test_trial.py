@@ -285,7 +285,7 @@ def test_what_a_network_loses_is_the_same_whatever_was_drawn_before(
 
     def losses(seed: int) -> list[float]:
         torch.manual_seed(seed)
-        return [loss.item() for loss in StudentBuilder(context, 0)._losses(network, recipe=mixed)]
+        return [loss.item() for loss in StudentBuilder(context, 0).losses(network, recipe=mixed)]
 
     assert losses(1) == losses(2)
 
