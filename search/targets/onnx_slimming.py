@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 
+from search.targets.onnx_export import INPUT
 from search.targets.onnx_imports import all_nodes, remove_unused_imports
 
 # ONNX Runtime multiplies by such weights in int8 without a zero point; a matrix product needs one.
@@ -19,7 +20,8 @@ _SIGNED = frozenset({TensorProto.INT8, TensorProto.INT32})
 def slim(path: Path) -> None:
     """Remove unused imports, inferred shapes, comments, names and zero points of zero from a file.
 
-    The names of inputs and outputs remain. The results and the speed are the same.
+    The names of inputs and outputs remain, and that of the student's input. The results and the
+    speed are the same.
     """
     model = onnx.load(path)
     remove_unused_imports(model)
@@ -67,8 +69,9 @@ def _has_subgraphs(model: ModelProto) -> bool:
 
 def _shorten_names(graph: GraphProto) -> None:
     """Number all tensors except the inputs and outputs of the graph."""
-    # The empty name stands for an optional input that a node does not use.
-    fixed = {"", *(value.name for value in chain(graph.input, graph.output))}
+    # The empty name stands for an optional input that a node does not use. The student's input is
+    # inside the graph if the preprocessing is part of it.
+    fixed = {"", INPUT, *(value.name for value in chain(graph.input, graph.output))}
     unused = (text for number in count() if (text := f"{number:x}") not in fixed)
     short: dict[str, str] = {name: name for name in fixed}
 
