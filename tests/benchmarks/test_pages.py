@@ -52,6 +52,7 @@ def test_rows_come_back_from_the_file_as_they_were(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shown", "measured"),
     [
+        ("ablation.md", "ablation.csv"),
         ("methods.md", "methods.csv"),
         ("methods.md", "methods_convnext.csv"),
         ("training.md", "training.csv"),
