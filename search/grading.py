@@ -61,8 +61,8 @@ def grade(
 def students_to_test(ranking: Ranking, budget: Budget) -> list[TrialRecord]:
     """Return the frontier, the best student, and the complete finalists and refits.
 
-    The frontier compares measured values, and the best student has the best estimate. So the best
-    student may be missing on the frontier.
+    The frontier compares measured values, but the best student has the best estimate. So it need
+    not be on the frontier.
     """
     finals = of_kind(ranking.trials, TrialKind.FINAL, TrialKind.REFIT)
     found = [

@@ -52,7 +52,11 @@ def _uses(network: nn.Module, example: Tensor) -> dict[nn.Module, float]:
     """Return how often each layer uses each of its weights for one image."""
     by_layer, _ = count_macs_by_layer(network, example)
     layers = {name: network.get_submodule(name) for name in by_layer}
-    return {layer: by_layer[name] / _weight(layer).numel() for name, layer in layers.items()}
+    return {
+        layer: by_layer[name] / _weight(layer).numel()
+        for name, layer in layers.items()
+        if isinstance(getattr(layer, "weight", None), Tensor)
+    }
 
 
 def _weight(layer: nn.Module) -> Tensor:

@@ -96,7 +96,7 @@ def test_a_zero_point_that_is_not_zero_stays(tmp_path: Path) -> None:
 
 
 def _nodes_with_a_branch() -> Iterator[onnx.NodeProto]:
-    inner = helper.make_node("Identity", [INPUT], ["chosen"], "inner", doc_string="a comment")
+    inner = helper.make_node("Add", [INPUT, "shift"], ["chosen"], "inner", doc_string="a comment")
     result = helper.make_tensor_value_info("chosen", TensorProto.FLOAT, None)
     branch = helper.make_graph([inner], "branch", [], [result])
     yield helper.make_node("Constant", [], ["always"], value=helper.make_tensor(
@@ -113,11 +113,13 @@ def test_names_stay_where_a_graph_inside_can_use_them(tmp_path: Path) -> None:
         "outer",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape)],
+        [onnx.numpy_helper.from_array(np.array(0.5, np.float32), "shift")],
     )
     onnx.save(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
     )
     slim(path)
-    assert np.array_equal(Session(path, threads=1).predict(_images()), np.maximum(_images(), 0))
+    found = Session(path, threads=1).predict(_images())
+    assert np.array_equal(found, np.maximum(_images() + np.float32(0.5), 0))
     assert b"long name" in path.read_bytes()
     assert b"a comment" not in path.read_bytes()
