@@ -189,7 +189,6 @@ def training_plan(
         teachers=task.taught_by.members if task.taught_by and features else (),
         seed=context.seed,
         device=context.device,
-        freeze_statistics=task.schedule.freeze_statistics,
         image_size=None if features else image_size,
     )
 
@@ -228,6 +227,7 @@ def _standard(task: TeacherTask) -> Standard:
             label_smoothing=training.label_smoothing,
             ema=training.ema,
             layer_decay=schedule.layer_decay,
+            freeze_statistics=schedule.freeze_statistics,
         )
     except ValueError as error:
         raise TeacherError(f"teacher.train: {error}") from error

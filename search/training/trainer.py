@@ -140,8 +140,8 @@ def _epoch(
     """Train for one epoch; return the mean loss, in nats."""
     distiller, fit = run.distiller, run.fit
     distiller.train()
-    if plan.freeze_statistics:
-        _freeze_statistics(distiller)
+    if plan.training.freeze_statistics is True:
+        _freeze_statistics(distiller.student)
     view = plan.views.in_epoch(epoch)
     # Batch normalisation fails with a batch of one image, so the last, smaller batch is dropped.
     # The next epoch drops other images, because it has another order.

@@ -43,8 +43,6 @@ class TrainingPlan:
             from the sizes of the classes.
         image_size: the side of the images, in pixels, for a teacher that has its own; None: that of
             the data set.
-        freeze_statistics: whether batch normalisations use their present mean and variance, and do
-            not change them.
     """
 
     stage: str
@@ -63,4 +61,3 @@ class TrainingPlan:
     constraint: Callable[[], None] | None = None
     label_loss: LabelLoss | None = None
     image_size: int | None = None
-    freeze_statistics: bool = False

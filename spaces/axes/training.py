@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from spaces.axes.label_loss import CLASS_WEIGHTS, CROSS_ENTROPY, LOSSES, UNWEIGHTED
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 UNIFORM, BALANCED = "uniform", "balanced"
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ class Training(Method, ABC):
         drop_path: the probability that an image skips the residual branch of the last block, and
             proportionally less in earlier blocks; 0 disables it. It has no effect on a student
             without such branches.
+        freeze_statistics: whether batch normalisations keep their mean and variance; their scales
+            and biases are trained. `auto` is false until `prepared_for` decides by the student:
+            true if it has given weights.
     """
 
     axis: ClassVar[str] = "training"
@@ -67,10 +71,13 @@ class Training(Method, ABC):
     sampling: str = param(UNIFORM, OneOf((UNIFORM, BALANCED)))
     clip_norm: float = param(0.0, FloatRange(0.0, 100.0))
     drop_path: float = param(0.0, FloatRange(0.0, 0.9))
+    freeze_statistics: bool | str = param(AUTO, OneOf((AUTO, False, True)))
 
     def prepared_for(self, student: Student) -> Self:
         """Return this training for a student: with what depends on it, such as a learning rate."""
-        return self
+        if self.freeze_statistics != AUTO:
+            return self
+        return replace(self, freeze_statistics=student.is_pretrained)
 
     @abstractmethod
     def fit(self, model: nn.Module, *, epochs: int, steps_per_epoch: int) -> OptimizationSteps:

@@ -10,7 +10,7 @@ from torch import nn
 
 from spaces.axes.label_loss import UNWEIGHTED
 from spaces.axes.student import Student
-from spaces.axes.training import BALANCED, OptimizationSteps, Training
+from spaces.axes.training import AUTO, BALANCED, OptimizationSteps, Training
 from spaces.method import FloatRange, IntRange, OneOf, param
 from spaces.training.layer_decay import decayed_groups
 
@@ -25,14 +25,13 @@ _SCHEDULES: dict[str, dict[str, Any]] = {
 }
 
 
-_AUTO = "auto"
 _SGD = "sgd"
 # The automatic learning rate of a network with random weights, in batches of this size.
 _RATES = {"adamw": 1e-2, "nadamw": 1e-2, "lamb": 1e-2, _SGD: 1e-1}
 _BATCH_SIZE = 64
 # Fine-tuning takes this share of the rate of a network with random weights.
 _FINE_TUNING = 0.1
-_RANGE = FloatRange(1e-5, 1.0, log=True, word=_AUTO)
+_RANGE = FloatRange(1e-5, 1.0, log=True, word=AUTO)
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,10 @@ class Standard(Training):
     the first layers of a pretrained student hardly change. It has no effect on a student that does
     not name its layers, as timm's do.
 
+    `freeze_statistics` keeps the mean and variance of batch normalisations: a small data set
+    estimates them worse than the one on which given weights were trained. `auto` does so for a
+    pretrained student.
+
     `bce`, class weights, balanced sampling, gradient clipping and drop path work as described at
     `Training` (spaces/axes/training.py). Class weights and balanced sampling exclude each other:
     together they would weigh small classes by the square.
@@ -67,9 +70,10 @@ class Standard(Training):
     """
 
     name: ClassVar[str] = "standard"
+    version: ClassVar[int] = 2
     epochs: int = param(8, IntRange(1, 1000, log=True))
     batch_size: int = param(64, IntRange(2, 4096, log=True))
-    learning_rate: float | str = param(_AUTO, _RANGE)
+    learning_rate: float | str = param(AUTO, _RANGE)
     optimizer: str = param("adamw", OneOf(tuple(_RATES)))
     weight_decay: float = param(0.02, FloatRange(0.0, 1.0))
     schedule: str = param("cosine", OneOf(tuple(_SCHEDULES)))
@@ -95,7 +99,8 @@ class Standard(Training):
         return super().conflict(recipe)
 
     def prepared_for(self, student: Student) -> Self:
-        return replace(self, learning_rate=self._rate(is_pretrained=student.is_pretrained))
+        rate = self._rate(is_pretrained=student.is_pretrained)
+        return replace(super().prepared_for(student), learning_rate=rate)
 
     def fit(self, model: nn.Module, *, epochs: int, steps_per_epoch: int) -> OptimizationSteps:
         # Only torch's optimizers can update all weights in one call; timm implements the others.

@@ -158,7 +158,7 @@ def test_a_recipe_from_before_automatic_learning_rates_keeps_its_own(
     stored = recipe(training=Standard(learning_rate=0.01)).to_params()
     training = Recipe.from_params({**stored, "training.standard.optimizer": "sgd"}).training
     assert _highest(training) == 0.01
-    assert training.prepared_for(Timm(pretrained=True)) == training
+    assert training.prepared_for(Timm(pretrained=True)).learning_rate == 0.01
 
 
 def _highest(training: Training) -> float:
@@ -176,6 +176,16 @@ def test_an_automatic_learning_rate_follows_optimizer_batch_size_and_student() -
     assert rate(optimizer="sgd", batch_size=256) == pytest.approx(0.4)
     assert rate(batch_size=256, pretrained=True) == pytest.approx(0.002)
     assert rate(optimizer="sgd", batch_size=4096) == 1.0
+
+
+@over_trainings
+def test_students_with_given_weights_keep_their_statistics_unless_a_study_decides(
+    training: Training,
+) -> None:
+    given = training.freeze_statistics
+    pretrained = training.prepared_for(Timm(pretrained=True)).freeze_statistics
+    scratch = training.prepared_for(Timm()).freeze_statistics
+    assert (pretrained, scratch) == ((True, False) if given == "auto" else (given, given))
 
 
 def test_sgd_has_nesterovs_momentum() -> None:

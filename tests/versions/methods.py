@@ -56,7 +56,7 @@ _MORE: Mapping[str, tuple[dict[str, Scalar], ...]] = {
 # Of trainings that the defaults ask for too.
 _LENGTHS = ("recovery", "tuning")
 # What the trainer does for a training method: its stages have fingerprints of their own.
-_OF_THE_TRAINER = ("label_loss", "class_weights", "sampling")
+_OF_THE_TRAINER = ("label_loss", "class_weights", "sampling", "freeze_statistics")
 
 
 def fingerprint(method: type[Method]) -> Numbers:

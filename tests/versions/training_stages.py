@@ -4,7 +4,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -179,8 +179,11 @@ def _trained(_: Path) -> Numbers:
     given = plan(seed=3, penalty=lambda: 1e-5 * sum(w.abs().sum() for w in found.parameters()))
     sampled = [loss.item() for loss in sample_losses(found, dataset(), given, batches=2)]
     curve = list(train(found, dataset(), given))
+    frozen = network(SMOOTH)
+    kept = plan(training=replace(given.training, freeze_statistics=True))
     return {
         "sampled": sampled,
+        "frozen": [point.loss for point in train(frozen, dataset(), kept)],
         "losses": [point.loss for point in curve],
         "rates": [point.learning_rate for point in curve],
         "logits": outputs(found),

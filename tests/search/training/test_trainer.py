@@ -169,6 +169,20 @@ def test_the_loss_on_the_labels_is_the_one_that_the_training_chose(
     assert criterion.class_weights.tolist() == pytest.approx([*(counts.sum() / counts / 3)])
 
 
+@pytest.mark.parametrize("freeze", [True, False, "auto"])
+def test_frozen_statistics_stay_and_weights_are_trained(
+    stripes: Dataset, views: Views, freeze: bool | str
+) -> None:
+    torch.manual_seed(0)
+    network = Timm(model="test_resnet").build(classes=3, channels=1, image_size=32)
+    given = {key: value.clone() for key, value in network.state_dict().items()}
+    training = Standard(epochs=1, batch_size=32, learning_rate=1e-3, freeze_statistics=freeze)
+    _curve(network, stripes, _course(views, training=training, epochs=1))
+    changed = {key for key, value in network.state_dict().items() if not value.equal(given[key])}
+    assert any("running_mean" in key for key in changed) is (freeze is not True)
+    assert {"conv1.0.weight", "fc.weight", "layer1.0.bn1.weight"} <= changed
+
+
 def test_drop_path_is_in_the_network_for_its_training_alone(stripes: Dataset, views: Views) -> None:
     weights = []
     for rate in (0.0, 0.8):
