@@ -52,7 +52,7 @@ class Sampler:
 
     Args:
         space: the search space.
-        name: `gp`, `tpe`, `nsga2`, `optuna-gp` or `random`.
+        name: `gp`, `tpe`, `nsga2`, `optuna-gp` or `random`; or another sampler of Optuna's kind.
         seed: the seed; equal seeds and equal outcomes in the same order give equal proposals.
         goal: the study's goal.
         earlier: the number of trials of earlier runs; it changes the seed of Optuna's own samplers,
@@ -67,7 +67,7 @@ class Sampler:
         self,
         space: SearchSpace,
         *,
-        name: str,
+        name: str | BaseSampler,
         seed: int,
         goal: Goal = DEFAULT_GOAL,
         earlier: int = 0,
@@ -279,7 +279,9 @@ def _directions(goal: Goal) -> list[optuna.study.StudyDirection]:
     return [optuna.study.StudyDirection.MAXIMIZE, *costs]
 
 
-def _sampler(name: str, seed: int) -> BaseSampler:
+def _sampler(name: str | BaseSampler, seed: int) -> BaseSampler:
+    if isinstance(name, BaseSampler):
+        return name
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if name == "optuna-gp":

@@ -13,7 +13,7 @@ from search.surrogate.kernel import RecipeKernel, matern
 # Hyperparameters are fitted to at most this many observations, drawn at random.
 _MOST_FITTED = 300
 # The mode of the logarithms' prior, in squared scales below its location. 0 would be the median of
-# the length scales, 1 the mode of their own density. In benchmarks/samplers.py, 0 is worse on the
+# the length scales, 1 the mode of their own density. In benchmarks/samplers, 0 is worse on the
 # made-up problem and 1 on NAS-Bench-201; one half is near the better of both on each.
 _BELOW = 0.5
 # The fit stays within so many scales of the prior's mode.

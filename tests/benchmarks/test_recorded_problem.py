@@ -8,7 +8,6 @@ import pytest
 
 from benchmarks.problem import Problem
 from benchmarks.recorded_problem import read_lines, recorded_problem
-from benchmarks.samplers import Setting, run, table
 from search.samplers.candidates import Draw
 from spaces.recipe import Recipe
 
@@ -82,23 +81,3 @@ def test_a_search_sees_accuracies_on_so_many_images_and_the_same_each_time(tmp_p
         [round(7 * accuracy) for accuracy in accuracies]
     )
     assert seen.cost == outcome.cost
-
-
-@pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2", "gp"])
-def test_a_search_with_admission_trains_what_fits_alone_and_then_ends(
-    sampler: str, tmp_path: Path
-) -> None:
-    setting = Setting(sampler, weight=0.0, feasibility=True, seed=0, parallel=1, trials=9)
-    result = run(_problem(tmp_path), setting)
-    assert (result.feasible_share, result.accuracy) == (1.0, 0.7)
-
-
-def test_the_table_has_a_line_for_each_sampler(tmp_path: Path) -> None:
-    problem = _problem(tmp_path)
-    results = [
-        run(problem, Setting("random", 0.0, feasibility, 0, 1, 3)) for feasibility in (False, True)
-    ]
-    assert [line.split(" | ")[:2] for line in table(results).splitlines()[2:]] == [
-        ["| random", "no"],
-        ["| random", "yes"],
-    ]

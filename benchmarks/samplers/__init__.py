@@ -1,0 +1,1 @@
+"""Compares who proposes recipes, at equal numbers of trained trials."""
