@@ -21,15 +21,13 @@ from torch import Tensor
 
 from benchmarks.problem import Problem
 from search.samplers.candidates import Draw
-from search.surrogate.features import Features
+from search.surrogate.features import COUNTS, Features
 from spaces.recipe import Recipe
 
 # As many as those of the other samplers.
 _STARTUP = 8
 _CANDIDATES = 512
 _DRAWS = 64
-# The first columns of the features are counts, which BoTorch models as objectives instead.
-_COUNTS = 2
 # More than the names of any parameter; an absent one has no code.
 _CODES = 40
 
@@ -89,10 +87,10 @@ class QLogNEHVI(RandomSampler):
 
     def _rows(self, recipes: Sequence[dict[str, Any]]) -> Tensor:
         """Return the parameters of recipes as numbers from 0 to 1, names one-hot."""
-        rows = np.array([self._features.row(one, None)[_COUNTS:] for one in recipes])
+        rows = np.array([self._features.row(one, None)[COUNTS:] for one in recipes])
         columns = [
             (column[:, None] == np.arange(_CODES)).astype(float) if is_code else column[:, None]
-            for column, is_code in zip(rows.T, self._features.categorical[_COUNTS:], strict=True)
+            for column, is_code in zip(rows.T, self._features.categorical[COUNTS:], strict=True)
         ]
         return torch.from_numpy(np.concatenate(columns, axis=1))
 

@@ -168,7 +168,7 @@ def _without_errors(
     shared = prior.kernel(rows, observed.rows)
     predicted = shared @ weights
     explained = np.einsum("ij,ji->i", shared, cho_solve(factor, shared.T))
-    doubt = np.maximum(1 - explained, 0.0) + prior.noise
+    doubt = np.maximum(prior.kernel.variances(rows) - explained, 0.0) + prior.noise
     share = doubt / (doubt + variances)
     means = predicted + share * (targets - predicted)
     left = share * variances

@@ -19,8 +19,8 @@ _WIDE = 8.0
 # Recipes with the same methods count as alike if each number differs by less than this share of its
 # range.
 _NEAR = 0.03
-# The columns of the counts: parameters and MACs.
-_COUNTS = 2
+COUNTS = 2
+"""The number of the columns of counts, which come first: parameters and MACs."""
 
 
 class FeatureColumn(Protocol):
@@ -88,7 +88,7 @@ class Features:
     def shape_columns(self) -> np.ndarray:
         """A mask of the columns that describe shape and cost: all except numeric parameters."""
         shape: np.ndarray = self.categorical.copy()
-        shape[:2] = True
+        shape[:COUNTS] = True
         return shape
 
     def row(self, params: Mapping[str, Scalar], cost: Cost | None) -> np.ndarray:
@@ -131,7 +131,7 @@ def are_alike(rows: np.ndarray, others: np.ndarray, categorical: np.ndarray) -> 
         others: [m, columns].
         categorical: which columns hold codes, [columns].
     """
-    own = slice(_COUNTS, None)
+    own = slice(COUNTS, None)
     squared = squared_differences(rows[:, own], others[:, own], categorical[own])
     alike: np.ndarray = (squared.max(axis=2, initial=0.0) < _NEAR**2).any(axis=1)
     return alike

@@ -100,12 +100,13 @@ class GaussianProcess:
 
     def predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance of the noiseless value at each row, each [rows]."""
-        return self.predict_from(self.shared(rows))
+        return self.predict_from(rows, self.shared(rows))
 
-    def predict_from(self, shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict_from(self, rows: np.ndarray, shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Do the same, given the prior covariance of the inducing rows and the rows."""
         explained = np.einsum("ij,ij->j", shared, self.explained(shared))
-        return self.mean(shared), np.maximum(1 - explained, _LEAST_VARIANCE)
+        left = self.prior.kernel.variances(rows) - explained
+        return self.mean(shared), np.maximum(left, _LEAST_VARIANCE)
 
     def predict_together(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return means, [rows], and covariance, [rows, rows], of the noiseless values."""
@@ -155,7 +156,7 @@ class ConditionedProcess:
     def predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance of the noiseless value at each row, each [rows]."""
         shared = self._base.shared(rows)
-        means, variances = self._base.predict_from(shared)
+        means, variances = self._base.predict_from(rows, shared)
         more, explained = self._learned(rows, shared)
         left = variances - (explained**2).sum(axis=0)
         return means + more, np.maximum(left, _LEAST_VARIANCE)
@@ -206,7 +207,7 @@ def pivoted_cholesky(
     Source: Harbrecht, Peters and Schneider 2012, On the Low-Rank Approximation by the Pivoted
     Cholesky Decomposition.
     """
-    left = np.ones(len(rows))
+    left = kernel.variances(rows)
     root = np.zeros((len(rows), most))
     chosen: list[int] = []
     for column in range(most):

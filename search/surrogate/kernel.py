@@ -11,20 +11,26 @@ _ROOT_5 = math.sqrt(5)
 
 @dataclass(frozen=True)
 class RecipeKernel:
-    """Matérn kernel (of order 5/2) with a length scale for each column, over numbers and codes.
+    """A linear trend, and a Matérn kernel (of order 5/2) with a length scale for each column.
 
     Equal codes have the distance 0, different codes the distance 1. A choice among many names
-    therefore has one length scale, not one for each name. A row has the covariance 1 with itself.
+    therefore has one length scale, not one for each name. A row has the covariance 1 with itself,
+    and more if it is away from the trend's center: there the trend is less certain.
 
     Attributes:
         length_scales: [columns], above 0.
         categorical: which columns hold codes, [columns].
+        slopes: the standard deviation of the trend's slope along each column, [columns]; 0: none.
+        center: the row through which the trend turns, [columns].
 
-    Source: Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, section 4.2.1.
+    Source: Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, sections 2.7 (the
+    trend) and 4.2.1.
     """
 
     length_scales: np.ndarray
     categorical: np.ndarray
+    slopes: np.ndarray | float = 0.0
+    center: np.ndarray | float = 0.0
 
     def __call__(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Return the covariance of each row with each other row, [rows, others]."""
@@ -38,7 +44,22 @@ class RecipeKernel:
             weights = self.length_scales[codes] ** -2.0
             shares = cdist(rows[:, codes], others[:, codes], "hamming", w=weights)
             squared += weights.sum() * shares
-        return matern(squared)[0]
+        covariance: np.ndarray = matern(squared)[0] + self.trend(rows, others)
+        return covariance
+
+    def trend(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Return the trend's part of the covariance, [rows, others]."""
+        found: np.ndarray = self._along(rows) @ self._along(others).T
+        return found
+
+    def variances(self, rows: np.ndarray) -> np.ndarray:
+        """Return the covariance of each row with itself, [rows]."""
+        found: np.ndarray = 1 + (self._along(rows) ** 2).sum(axis=1)
+        return found
+
+    def _along(self, rows: np.ndarray) -> np.ndarray:
+        away: np.ndarray = (rows - self.center) * self.slopes
+        return away
 
 
 def matern(squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

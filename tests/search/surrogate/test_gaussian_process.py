@@ -1,6 +1,7 @@
 """The Gaussian process, its kernel and the fit, against what can be worked out otherwise."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -120,9 +121,10 @@ def test_the_likelihoods_gradient_is_that_of_finite_differences() -> None:
     known = _observations(20)
     squared = squared_differences(known.rows, known.rows, CODES).transpose(2, 0, 1).reshape(3, -1)
     logs = np.array([-0.5, 0.2, 0.4, -3.0])
-    value, gradient = _negative_log_likelihood(logs, squared, known)
+    trend = replace(PRIOR.kernel, slopes=np.array([1.0, 0.5, 0.0])).trend(known.rows, known.rows)
+    value, gradient = _negative_log_likelihood(logs, squared, trend, known)
     for place, step in enumerate(1e-6 * np.eye(4)):
-        moved, _ = _negative_log_likelihood(logs + step, squared, known)
+        moved, _ = _negative_log_likelihood(logs + step, squared, trend, known)
         assert (moved - value) / 1e-6 == pytest.approx(gradient[place], abs=1e-3)
 
 
@@ -136,6 +138,22 @@ def test_without_evidence_length_scales_are_between_mode_and_median_of_their_pri
     nothing = Observations(np.zeros((1, 9)), np.zeros(1), np.zeros(1))
     fitted = fit(nothing, np.zeros(9, bool))
     np.testing.assert_allclose(fitted.kernel.length_scales, 3 * math.exp(math.sqrt(2) - 1.5))
+
+
+def test_larger_students_than_all_known_ones_are_expected_to_be_better_and_less_certainly() -> None:
+    counts = np.linspace(4.0, 5.0, 12)
+    rows = np.column_stack([counts, counts, np.zeros(12)])
+    known = Observations(rows, 2 * (counts - counts.mean()), np.zeros(12))
+    process = GaussianProcess(fit(known, CODES), known)
+    means, variances = process.predict(np.array([[5.0, 5.0, 0.0], [6.0, 6.0, 0.0]]))
+    assert means[1] > means[0] + 1
+    assert variances[1] > variances[0]
+
+
+def test_the_variance_of_a_row_is_its_covariance_with_itself() -> None:
+    kernel = replace(PRIOR.kernel, slopes=np.array([1.0, 0.5, 0.0]), center=np.full(3, 0.3))
+    rows = _rows(5)
+    np.testing.assert_allclose(kernel.variances(rows), np.diag(kernel(rows, rows)))
 
 
 def test_the_fit_finds_the_noise() -> None:

@@ -21,9 +21,9 @@ from tests import measured
 
 
 def test_an_uncertain_observation_moves_the_expectation_by_less() -> None:
-    rows = np.array([[0.0], [1.0], [5.0]])
+    rows = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 5.0]])
     accuracies = np.array([0.6, 0.6, 0.9])
-    codes = np.array([False])
+    codes = np.zeros(3, bool)
     sure, unsure = (
         Surrogate(rows, accuracies, np.array([0.0, 0.0, variance]), codes).quantiles(rows)[2, 8]
         for variance in (0.0, 4.0)
@@ -60,7 +60,8 @@ def test_good_utilities_keep_their_distances_and_bad_ones_only_their_order() -> 
 def test_utilities_outside_of_what_was_observed_have_a_place_too() -> None:
     scale = UtilityScale(np.array([0.3, 0.6, 0.7, 0.8]))
     lowest, low, high, higher = scale.standard(np.array([0.01, 0.3, 0.8, 0.99]))
-    assert lowest == low < high < higher
+    assert lowest < low < high < higher
+    assert low - lowest < high - low
     assert scale.utilities(np.array([higher])) == pytest.approx(0.99)
 
 
@@ -83,12 +84,12 @@ def test_an_uncertain_utility_is_as_uncertain_as_its_place_on_the_scale_makes_it
 
 
 def test_a_surrogate_that_learns_more_expects_more_where_it_was_seen() -> None:
-    rows = np.array([[0.0], [1.0], [2.0], [3.0]])
-    zeros, codes = np.zeros(4), np.array([False])
+    rows = np.array([[0.0, 0.0, value] for value in range(4)])
+    zeros, codes = np.zeros(4), np.zeros(3, bool)
     before = Surrogate(rows, np.array([0.5, 0.6, 0.7, 0.6]), zeros, codes)
-    place = np.array([[9.0]])
+    place = np.array([[0.0, 0.0, 9.0]])
     after = before.learning(place, np.array([0.9]), np.zeros(1))
-    again = after.learning(np.array([[9.1]]), np.array([0.9]), np.zeros(1))
+    again = after.learning(np.array([[0.0, 0.0, 9.1]]), np.array([0.9]), np.zeros(1))
     expected = [float(one.expected(place)[0]) for one in (before, after, again)]
     assert expected[0] < expected[1] < expected[2] < 0.91
 
