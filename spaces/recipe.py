@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Self
 
@@ -96,6 +96,23 @@ def _chosen_method(axis: str, params: Mapping[str, Scalar]) -> Method:
             f"a recipe must name a method for the axis {axis}, but has only {sorted(params)}"
         )
     method = registry.method(axis, str(params[axis]))
-    return method(
-        **{key: params[flat] for flat, key in flat_keys(method).items() if flat in params}
-    )
+    given = {key: params[flat] for flat, key in flat_keys(method).items() if flat in params}
+    try:
+        types = tuple(map(type, given.values()))
+        return _instance(method, tuple(given.items()), types)  # type: ignore[arg-type]
+    except TypeError:  # a value that can't be hashed: let the method refuse it
+        return method(**given)
+
+
+@lru_cache(maxsize=4096)
+def _instance(
+    method: type[Method], given: tuple[tuple[str, Scalar], ...], types: tuple[type, ...]
+) -> Method:
+    """Return the method with these values; a sampler asks for the same ones again and again.
+
+    Args:
+        method: the method.
+        given: its parameters.
+        types: those of the values, since 1 equals True.
+    """
+    return method(**dict(given))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from spaces import registry
 from spaces.axes.order import AXES
@@ -72,13 +73,26 @@ class SearchSpace:
     def suggest(self, trial: Suggester) -> dict[str, Scalar]:
         """Return the flat parameters of one recipe that `trial` proposes."""
         params: dict[str, Scalar] = {}
-        for axis, methods in self.axes.items():
-            name = str(OneOf(tuple(methods)).suggest(trial, axis))
+        for axis, (names, methods) in self._by_axis.items():
+            name = str(names.suggest(trial, axis))
             params[axis] = name
-            for key, distribution in methods[name].items():
-                flat = f"{axis}.{name}.{key}"
+            for flat, distribution in methods[name].items():
                 params[flat] = distribution.suggest(trial, flat)
         return params
+
+    @cached_property
+    def _by_axis(self) -> Mapping[str, tuple[OneOf, Methods]]:
+        """The choice of the method on each axis, and each method's parameters by flat key."""
+        return {
+            axis: (
+                OneOf(tuple(methods)),
+                {
+                    name: {f"{axis}.{name}.{key}": one for key, one in params.items()}
+                    for name, params in methods.items()
+                },
+            )
+            for axis, methods in self.axes.items()
+        }
 
     def count(self) -> float:
         """Return the number of distinct recipes; infinity if a range is continuous."""
@@ -100,12 +114,10 @@ class SearchSpace:
     def distributions(self) -> dict[str, Distribution]:
         """Return every flat parameter's distribution, including the choice of method."""
         flat: dict[str, Distribution] = {}
-        for axis, methods in self.axes.items():
-            flat[axis] = OneOf(tuple(methods))
-            for name, params in methods.items():
-                flat |= {
-                    f"{axis}.{name}.{key}": distribution for key, distribution in params.items()
-                }
+        for axis, (names, methods) in self._by_axis.items():
+            flat[axis] = names
+            for params in methods.values():
+                flat |= params
         return flat
 
 

@@ -72,7 +72,8 @@ class Draw:
         return min(max(round(value), low), high)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return choices[int(self._rng.random() * len(choices))]
+        # Most parameters of a space have one value.
+        return choices[0] if len(choices) == 1 else choices[int(self._rng.random() * len(choices))]
 
     def _share(self, name: str, low: float, high: float, *, log: bool) -> float:
         """Return the position of the value in its range, from 0 to 1."""
@@ -98,7 +99,7 @@ class Mutation(Draw):
         return super().suggest_int(name, low, high, log=log) if own is None else int(own)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        if self._is_unchanged(name) and self._parent[name] in choices:
+        if len(choices) > 1 and self._is_unchanged(name) and self._parent[name] in choices:
             return self._parent[name]
         return super().suggest_categorical(name, choices)
 
