@@ -16,17 +16,26 @@ if TYPE_CHECKING:
     from spaces.recipe import Recipe
 
 
-def param(default: Scalar, distribution: Distribution) -> Any:
-    """Return a dataclass field for a parameter with this default and this distribution."""
-    return dataclasses.field(default=default, metadata={"distribution": distribution})
+def param(default: Scalar, distribution: Distribution, *, absent: Scalar | None = None) -> Any:
+    """Return a dataclass field for a parameter.
+
+    Args:
+        default: the value in a study file that does not name the parameter.
+        distribution: the allowed values.
+        absent: the value in a stored recipe that has no such parameter, because it was stored
+            before the parameter was there; None: the default.
+    """
+    metadata = {"distribution": distribution, "absent": default if absent is None else absent}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Method:
     """A method of one axis, with the values of its parameters.
 
-    A subclass is a frozen dataclass that declares its fields with `param`. The store keeps `name`
-    with each trial, so `name` must never change. `shrinks` lists the costs that the method is meant
+    A subclass is a frozen dataclass that declares its fields with `param`. It has no other state:
+    recipes with equal values share an instance. The store keeps `name` with each trial, so `name`
+    must never change. `shrinks` lists the costs that the method is meant
     to reduce; each pruning and each quantization declares its own.
 
     Raises:
@@ -59,6 +68,11 @@ class Method:
     def distributions(cls) -> Mapping[str, Distribution]:
         """Return each parameter's distribution, in the order of the fields."""
         return _distributions(cls)  # type: ignore[arg-type]  # mypy takes no class as hashable
+
+    @classmethod
+    def absent_values(cls) -> Mapping[str, Scalar]:
+        """Return the value of each parameter in a stored recipe that does not have it."""
+        return {field.name: field.metadata["absent"] for field in dataclasses.fields(cls)}
 
     @classmethod
     def summary(cls) -> str:

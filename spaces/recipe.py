@@ -35,7 +35,7 @@ class Recipe:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Scalar]) -> Self:
-        """Return the recipe of flat parameters; an absent parameter has its default.
+        """Return the recipe of flat parameters; an absent one has its method's `absent_values`.
 
         Raises:
             ValueError: an axis or a method is unknown or missing, or a value lies outside its
@@ -96,23 +96,29 @@ def _chosen_method(axis: str, params: Mapping[str, Scalar]) -> Method:
             f"a recipe must name a method for the axis {axis}, but has only {sorted(params)}"
         )
     method = registry.method(axis, str(params[axis]))
-    given = {key: params[flat] for flat, key in flat_keys(method).items() if flat in params}
-    try:
-        types = tuple(map(type, given.values()))
-        return _instance(method, tuple(given.items()), types)  # type: ignore[arg-type]
-    except TypeError:  # a value that can't be hashed: let the method refuse it
-        return method(**given)
+    absent = _absent_values(method)  # type: ignore[arg-type]
+    values = tuple(params.get(flat, absent[key]) for flat, key in flat_keys(method).items())
+    if not all(isinstance(value, bool | int | float | str) for value in values):
+        return _made(method, values)  # it refuses the value, which can perhaps not be hashed
+    return _instance(method, values, tuple(map(type, values)))  # type: ignore[arg-type]
+
+
+@cache
+def _absent_values(method: type[Method]) -> Mapping[str, Scalar]:
+    return method.absent_values()
 
 
 @lru_cache(maxsize=4096)
-def _instance(
-    method: type[Method], given: tuple[tuple[str, Scalar], ...], types: tuple[type, ...]
-) -> Method:
+def _instance(method: type[Method], values: tuple[Scalar, ...], types: tuple[type, ...]) -> Method:
     """Return the method with these values; a sampler asks for the same ones again and again.
 
     Args:
         method: the method.
-        given: its parameters.
+        values: those of its parameters, in their order.
         types: those of the values, since 1 equals True.
     """
-    return method(**dict(given))
+    return _made(method, values)
+
+
+def _made(method: type[Method], values: tuple[Scalar, ...]) -> Method:
+    return method(**dict(zip(method.distributions(), values, strict=True)))

@@ -30,18 +30,22 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from benchmarks.samplers.problems import PROBLEMS
-from benchmarks.samplers.rows import ROWS, append, left_of, read, table
+from benchmarks.samplers.rows import ROWS, append, missing, read, table
 from benchmarks.samplers.runs import BOTORCH, GP, SAMPLERS, Result, Setting, run
 from search.objectives.goal import BEST_WEIGHT
 
 
 def main() -> None:
-    options = _parser().parse_args()
-    settings = [*_settings(options)]
+    parser = _parser()
+    options = parser.parse_args()
+    for given in options.problems:
+        if not any(name.startswith(given) for name in PROBLEMS):
+            parser.error(f"--problems must begin the name of {'; '.join(PROBLEMS)}, not {given!r}")
+    settings = [*settings_of(options)]
     if not options.report:
-        left = left_of(settings, read(options.out))
+        left = missing(settings, read(options.out))
         with ProcessPoolExecutor(options.jobs) as pool:
-            waiting = {pool.submit(_carried_out, options.table, one): one for one in left}
+            waiting = {pool.submit(_run, options.table, one): one for one in left}
             for future in as_completed(waiting):
                 append(options.out, waiting[future], future.result())
     chosen = {one.problem for one in settings}
@@ -81,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(options: argparse.Namespace) -> Iterator[Setting]:
+def settings_of(options: argparse.Namespace) -> Iterator[Setting]:
     """Yield the settings of the options: all of one seed before those of the next."""
     for seed in range(options.seeds):
         for problem in PROBLEMS:
@@ -89,7 +93,7 @@ def _settings(options: argparse.Namespace) -> Iterator[Setting]:
                 continue
             for sampler in options.samplers:
                 for weight in options.weights if sampler == GP else [0.0]:
-                    for admission in options.admission:
+                    for admission in [True] if sampler == BOTORCH else options.admission:
                         yield Setting(
                             problem=problem,
                             sampler=sampler,
@@ -102,7 +106,7 @@ def _settings(options: argparse.Namespace) -> Iterator[Setting]:
                         )
 
 
-def _carried_out(path: Path | None, setting: Setting) -> Result:
+def _run(path: Path | None, setting: Setting) -> Result:
     return run(PROBLEMS[setting.problem](path), setting)
 
 

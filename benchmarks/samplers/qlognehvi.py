@@ -24,8 +24,10 @@ from search.samplers.candidates import Draw
 from search.surrogate.features import COUNTS, Features
 from spaces.recipe import Recipe
 
-# As many as those of the other samplers.
+# Random recipes at the start, as many as TPE has here.
 _STARTUP = 8
+# Recipes that are drawn until one is within the budget, at most.
+_DRAWS_FOR_ONE = 100_000
 _CANDIDATES = 512
 _DRAWS = 64
 # More than the names of any parameter; an absent one has no code.
@@ -53,19 +55,14 @@ class QLogNEHVI(RandomSampler):
         self._chosen = self._admitted()
         if len(ended) < _STARTUP:
             return
-        taken = {str(sorted(one.params.items())) for one in ended}
-        candidates = [self._admitted() for _ in range(_CANDIDATES)]
-        varied = ended[0].params.keys()
-        new = [
-            params
-            for params in candidates
-            if str(sorted((key, params[key]) for key in varied if key in params)) not in taken
-        ]
+        taken = {frozenset(one.params.items()) for one in ended}
+        drawn = [self._admitted() for _ in range(_CANDIDATES)]
+        new = [params for params in drawn if frozenset(params.items()) not in taken]
         if new:
             signs = [1 if way == StudyDirection.MAXIMIZE else -1 for way in study.directions]
             values = torch.tensor([one.values for one in ended], dtype=torch.float64)
             rows = self._rows([dict(one.params) for one in ended])
-            best = self._best(rows, values * torch.tensor(signs), self._rows(new))
+            best = self.best(rows, values * torch.tensor(signs), self._rows(new))
             self._chosen = new[best]
 
     def sample_independent(
@@ -80,10 +77,13 @@ class QLogNEHVI(RandomSampler):
 
     def _admitted(self) -> dict[str, Any]:
         """Return the parameters of a random recipe within the budget."""
-        while True:
+        for _ in range(_DRAWS_FOR_ONE):
             params = self._problem.space.suggest(self._draw)
             if self._problem.refuse(Recipe.from_params(params)) is None:
                 return dict(params)
+        raise ValueError(
+            f"a recipe must be within the budget, but none of {_DRAWS_FOR_ONE} drawn ones is"
+        )
 
     def _rows(self, recipes: Sequence[dict[str, Any]]) -> Tensor:
         """Return the parameters of recipes as numbers from 0 to 1, names one-hot."""
@@ -94,8 +94,8 @@ class QLogNEHVI(RandomSampler):
         ]
         return torch.from_numpy(np.concatenate(columns, axis=1))
 
-    def _best(self, rows: Tensor, values: Tensor, candidates: Tensor) -> int:
-        """Return the place of the best candidate.
+    def best(self, rows: Tensor, values: Tensor, candidates: Tensor) -> int:
+        """Return the place of the candidate with the largest acquisition.
 
         Args:
             rows: the recipes that ended, [n, columns].

@@ -29,18 +29,18 @@ def read(file: Path) -> list[Row]:
 
 
 def append(file: Path, setting: Setting, result: Result) -> None:
-    """Append the row of a run."""
+    """Append the row of a run. A new file must be begun when a sampler has changed."""
     is_new = not file.exists()
     with file.open("a", newline="") as lines:
         writer = csv.DictWriter(lines, _COLUMNS, lineterminator="\n")
         if is_new:
             writer.writeheader()
-        writer.writerow(row(setting, result))
+        writer.writerow(_row(setting, result))
 
 
-def row(setting: Setting, result: Result) -> Row:
+def _row(setting: Setting, result: Result) -> Row:
     """Return a run as a row: what it did not reach, or what is unknown, is empty."""
-    values: dict[str, object] = {**dict.fromkeys(_COLUMNS, ""), **_identity(setting)}
+    values: dict[str, object] = {**dict.fromkeys(_COLUMNS, ""), **_cells(setting)}
     values |= dict(zip(_VOLUMES, result.volumes, strict=False))
     values |= dict(zip(_ACCURACIES, result.accuracies, strict=False))
     values |= {name: getattr(result, name) for name in _FURTHER}
@@ -50,13 +50,13 @@ def row(setting: Setting, result: Result) -> Row:
     }
 
 
-def left_of(settings: Iterable[Setting], rows: Iterable[Row]) -> list[Setting]:
+def missing(settings: Iterable[Setting], rows: Iterable[Row]) -> list[Setting]:
     """Return the settings that the rows lack."""
     known = {tuple(one[name] for name in _SETTING) for one in rows}
-    return [setting for setting in settings if tuple(_identity(setting).values()) not in known]
+    return [setting for setting in settings if tuple(_cells(setting).values()) not in known]
 
 
-def _identity(setting: Setting) -> dict[str, str]:
+def _cells(setting: Setting) -> dict[str, str]:
     found = {name: getattr(setting, name) for name in _SETTING}
     return {name: "" if value is None else str(value) for name, value in found.items()}
 
@@ -72,13 +72,13 @@ def table(rows: Sequence[Row]) -> list[str]:
         f"| sampler | admission | seeds | {marks} | regret | feasible | first | ms |",
         "|---|---|---|" + "---|" * (2 * len(MARKS) + 4),
     ]
-    kinds: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    kinds: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for one in rows:
-        kinds[_name(one), one["admission"]].append(one)
-    for (sampler, admission), runs in kinds.items():
+        kinds[tuple(one[name] for name in _SETTING if name != "seed")].append(one)
+    for runs in kinds.values():
         cells = [
-            sampler,
-            {"True": "yes", "False": "no"}[admission],
+            _name(runs[0]),
+            {"True": "yes", "False": "no"}[runs[0]["admission"]],
             str(len(runs)),
             *(_spread(_values(runs, name), digits=3) for name in _VOLUMES),
             *(_spread(_values(runs, name), digits=4) for name in _ACCURACIES),
@@ -92,7 +92,17 @@ def table(rows: Sequence[Row]) -> list[str]:
 
 
 def _name(one: Row) -> str:
-    return f"gp, weight {float(one['weight']):g}" if one["sampler"] == GP else one["sampler"]
+    """Return the sampler, and all in which the run differs from the default settings."""
+    words = [one["sampler"]]
+    if one["sampler"] == GP:
+        words.append(f"weight {float(one['weight']):g}")
+    if one["images"]:
+        words.append(f"{one['images']} images")
+    if one["parallel"] != "1":
+        words.append(f"{one['parallel']} at a time")
+    if one["trials"] != str(MARKS[-1]):
+        words.append(f"to {one['trials']} trials")
+    return ", ".join(words)
 
 
 def _values(runs: Sequence[Row], name: str) -> list[float]:

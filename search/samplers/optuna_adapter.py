@@ -52,7 +52,8 @@ class Sampler:
 
     Args:
         space: the search space.
-        name: `gp`, `tpe`, `nsga2`, `optuna-gp` or `random`; or another sampler of Optuna's kind.
+        name: `gp`, `tpe`, `nsga2`, `optuna-gp` or `random`; or a sampler of Optuna's kind, which
+            has a seed of its own.
         seed: the seed; equal seeds and equal outcomes in the same order give equal proposals.
         goal: the study's goal.
         earlier: the number of trials of earlier runs; it changes the seed of Optuna's own samplers,

@@ -13,8 +13,8 @@ _SPREAD, _SPREAD_WORTH = 0.3, 3
 class BoundScale:
     """The map between utilities and standardised targets, for the chance to reach a bound.
 
-    `UtilityScale` moves bad utilities near the median, since an objective needs only the good ones
-    told apart. A bound may lie between the good and the bad ones, so their distance must stay.
+    `UtilityScale` moves bad utilities near the good ones, since an objective needs only the good
+    ones told apart. A bound may lie between the good and the bad ones, so their distance must stay.
 
     Args:
         utilities: the observed utilities, shares from 0 to 1, [observations]; at least one.

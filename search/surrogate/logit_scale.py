@@ -1,6 +1,7 @@
 """The logit scale of utilities: an equal difference counts more near 0 and 1 than near 0.5."""
 
 import numpy as np
+from scipy.special import expit
 
 # Utilities are clipped to this range: beyond it, logits become too large to be useful.
 _LEAST, _MOST = 1e-3, 1 - 1e-3
@@ -15,5 +16,5 @@ def to_logits(utilities: np.ndarray) -> np.ndarray:
 
 def from_logits(logits: np.ndarray) -> np.ndarray:
     """Return the numbers from 0 to 1 that have these log-odds, any shape."""
-    utilities: np.ndarray = 1 / (1 + np.exp(-logits))
+    utilities: np.ndarray = expit(logits)
     return utilities

@@ -10,8 +10,9 @@ from search.surrogate.logit_scale import from_logits, to_logits
 _REACH = 1.0
 # The distance below them at which logits begin to be compressed.
 _BEND = 0.25
-# The largest distance of a compressed logit that is converted back: beyond it all is equally bad.
-_MOST_BENT = 8 * _BEND
+# The largest distance of a compressed logit that is converted back, to one 13 below the good ones:
+# beyond it all is equally bad.
+_MOST_BENT = 4 * _BEND
 # The prior standard deviation of recipes' logits, and the number of observations that it counts as:
 # the first observations come from few trainings, and are too similar. Good ones may even be equal.
 _SPREAD, _SPREAD_WORTH = 0.3, 3
@@ -27,9 +28,9 @@ class UtilityScale:
     Args:
         utilities: the observed utilities, shares from 0 to 1, [observations]; at least one.
 
-    Source: the warping of objectives of Song et al. 2024, The Vizier Gaussian Process Bandit
-    Algorithm, arXiv:2408.11527, section 3.2. Their half-rank warping moves everything below the
-    median by its rank alone; docs/samplers.md compares.
+    Source: that objectives need warping, Song et al. 2024, The Vizier Gaussian Process Bandit
+    Algorithm, arXiv:2408.11527, section 3.2. Their half-rank warping replaces all values below the
+    median by ranks; a surrogate then no longer sees what makes recipes bad.
     """
 
     def __init__(self, utilities: np.ndarray) -> None:

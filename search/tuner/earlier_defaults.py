@@ -10,6 +10,7 @@ from typing import Any
 from search.analysis.finals import of_kind
 from search.config.study import Study
 from search.records import TrialKind, TrialRecord
+from spaces import registry
 from spaces.distributions import Distribution, Scalar
 
 
@@ -22,7 +23,7 @@ def with_earlier_defaults(study: Study, trials: Sequence[TrialRecord]) -> Study:
     Args:
         study: the study, as this version reads it.
         trials: its trials. A parameter that a trial does not have is newer than the trial, and has
-            the default that keeps its meaning.
+            the method's absent value.
     """
     recipes = [trial.params for trial in of_kind(trials, TrialKind.SEARCH)]
     space = dict(study.space)
@@ -30,9 +31,11 @@ def with_earlier_defaults(study: Study, trials: Sequence[TrialRecord]) -> Study:
         given = _by_method(space.get(axis), methods)
         kept: dict[str, Any] = {}
         for name, distributions in methods.items():
+            absent = registry.method(axis, name).absent_values()
+            own = [one for one in recipes if one.get(axis) == name]
             for key, distribution in distributions.items():
                 flat = f"{axis}.{name}.{key}"
-                values = list(dict.fromkeys(one[flat] for one in recipes if flat in one))
+                values = list(dict.fromkeys(one.get(flat, absent[key]) for one in own))
                 is_named = key in given[name]
                 if not is_named and not all(
                     was_allowed(distribution, key, value) for value in values

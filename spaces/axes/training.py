@@ -71,10 +71,13 @@ class Training(Method, ABC):
     sampling: str = param(UNIFORM, OneOf((UNIFORM, BALANCED)))
     clip_norm: float = param(0.0, FloatRange(0.0, 100.0))
     drop_path: float = param(0.0, FloatRange(0.0, 0.9))
-    freeze_statistics: bool | str = param(AUTO, OneOf((AUTO, False, True)))
+    freeze_statistics: bool | str = param(AUTO, OneOf((AUTO, False, True)), absent=False)
 
     def prepared_for(self, student: Student) -> Self:
-        """Return this training for a student: with what depends on it, such as a learning rate."""
+        """Return this training for a student: with what depends on it, such as a learning rate.
+
+        An override calls this one, which decides what all trainings share.
+        """
         if self.freeze_statistics != AUTO:
             return self
         return replace(self, freeze_statistics=student.is_pretrained)

@@ -141,6 +141,7 @@ def test_a_plateau_of_a_single_step_is_taken_at_the_top() -> None:
         ("clip_norm", 0),
         ("drop_path", 0),
         ("layer_decay", 1),
+        ("freeze_statistics", False),
     ],
 )
 def test_a_recipe_from_before_a_parameter_was_there_keeps_its_meaning(

@@ -18,10 +18,19 @@ CHOICES: dict[str, Scalar] = {
 }
 
 
-def test_parameters_that_are_absent_take_their_defaults() -> None:
+def test_parameters_that_are_absent_mean_what_they_meant_before_they_were_there() -> None:
     recipe = Recipe.from_params(CHOICES)
     assert recipe.pruning == Magnitude()
-    assert recipe.training == Standard()
+    assert recipe.training == Standard(freeze_statistics=False)
+
+
+def test_recipes_with_equal_values_share_a_method_and_one_is_not_true() -> None:
+    key = "training.standard.freeze_statistics"
+    frozen = Recipe.from_params(CHOICES | {key: True})
+    assert Recipe.from_params(CHOICES | {key: True}).training is frozen.training
+    for wrong in (1, [True]):
+        with pytest.raises(ValueError, match=key):
+            Recipe.from_params(CHOICES | {key: wrong})  # type: ignore[dict-item]
 
 
 def test_flat_parameters_reach_the_choice_that_owns_them() -> None:

@@ -179,11 +179,15 @@ def _trained(_: Path) -> Numbers:
     given = plan(seed=3, penalty=lambda: 1e-5 * sum(w.abs().sum() for w in found.parameters()))
     sampled = [loss.item() for loss in sample_losses(found, dataset(), given, batches=2)]
     curve = list(train(found, dataset(), given))
-    frozen = network(SMOOTH)
-    kept = plan(training=replace(given.training, freeze_statistics=True))
+    frozen = network()
+    kept = plan(seed=3, training=replace(given.training, freeze_statistics=True))
+    losses = [point.loss for point in train(frozen, dataset(), kept)]
     return {
         "sampled": sampled,
-        "frozen": [point.loss for point in train(frozen, dataset(), kept)],
+        "frozen losses": losses,
+        "frozen statistics": numbers(
+            torch.cat([one.flatten().double() for one in frozen.buffers() if one.ndim])
+        ),
         "losses": [point.loss for point in curve],
         "rates": [point.learning_rate for point in curve],
         "logits": outputs(found),

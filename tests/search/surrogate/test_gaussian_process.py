@@ -19,7 +19,10 @@ from search.surrogate.gaussian_process import (
 from search.surrogate.kernel import RecipeKernel, matern
 
 CODES = np.array([False, False, True])
-PRIOR = Prior(RecipeKernel(np.array([0.5, 1.0, 2.0]), CODES), noise=0.01)
+KERNEL = RecipeKernel(
+    np.array([0.5, 1.0, 2.0]), CODES, slopes=np.array([1.0, 0.5, 0.0]), center=np.full(3, 0.3)
+)
+PRIOR = Prior(KERNEL, noise=0.01)
 
 
 def _rows(count: int, seed: int = 0) -> np.ndarray:
@@ -49,7 +52,10 @@ def test_codes_are_equal_or_not_and_never_near() -> None:
 def test_the_kernel_is_that_of_the_squared_differences_of_its_columns() -> None:
     rows, others = _rows(5), _rows(4, seed=1)
     squared = squared_differences(rows, others, CODES) @ PRIOR.kernel.length_scales**-2.0
-    np.testing.assert_allclose(PRIOR.kernel(rows, others), matern(squared)[0])
+    near = replace(KERNEL, slopes=0.0)
+    np.testing.assert_allclose(near(rows, others), matern(squared)[0])
+    away = [(one - KERNEL.center) * KERNEL.slopes for one in (rows, others)]
+    np.testing.assert_allclose(KERNEL(rows, others) - near(rows, others), away[0] @ away[1].T)
     (value,), _ = matern(np.array([1.0]))
     assert value == pytest.approx((1 + math.sqrt(5) + 5 / 3) * math.exp(-math.sqrt(5)))
 
@@ -121,7 +127,7 @@ def test_the_likelihoods_gradient_is_that_of_finite_differences() -> None:
     known = _observations(20)
     squared = squared_differences(known.rows, known.rows, CODES).transpose(2, 0, 1).reshape(3, -1)
     logs = np.array([-0.5, 0.2, 0.4, -3.0])
-    trend = replace(PRIOR.kernel, slopes=np.array([1.0, 0.5, 0.0])).trend(known.rows, known.rows)
+    trend = KERNEL.trend(known.rows, known.rows)
     value, gradient = _negative_log_likelihood(logs, squared, trend, known)
     for place, step in enumerate(1e-6 * np.eye(4)):
         moved, _ = _negative_log_likelihood(logs + step, squared, trend, known)
@@ -151,9 +157,8 @@ def test_larger_students_than_all_known_ones_are_expected_to_be_better_and_less_
 
 
 def test_the_variance_of_a_row_is_its_covariance_with_itself() -> None:
-    kernel = replace(PRIOR.kernel, slopes=np.array([1.0, 0.5, 0.0]), center=np.full(3, 0.3))
     rows = _rows(5)
-    np.testing.assert_allclose(kernel.variances(rows), np.diag(kernel(rows, rows)))
+    np.testing.assert_allclose(KERNEL.variances(rows), np.diag(KERNEL(rows, rows)))
 
 
 def test_the_fit_finds_the_noise() -> None:

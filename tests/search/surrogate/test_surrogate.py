@@ -45,7 +45,7 @@ def test_what_is_believed_of_running_trials_is_no_longer_uncertain() -> None:
     assert np.ptp(surrogate.quantiles(place)) == before
 
 
-def test_good_utilities_keep_their_distances_and_bad_ones_only_their_order() -> None:
+def test_good_utilities_keep_their_distances_and_bad_ones_move_near_them() -> None:
     utilities = np.array([0.1, 0.11, 0.5, 0.9, 0.91, 0.93, 0.95])
     scale = UtilityScale(utilities)
     standard = scale.standard(utilities)
@@ -63,6 +63,7 @@ def test_utilities_outside_of_what_was_observed_have_a_place_too() -> None:
     assert lowest < low < high < higher
     assert low - lowest < high - low
     assert scale.utilities(np.array([higher])) == pytest.approx(0.99)
+    assert scale.utilities(np.array([-50.0, 50.0])) == pytest.approx([0.0, 1.0], abs=1e-5)
 
 
 @pytest.mark.parametrize(

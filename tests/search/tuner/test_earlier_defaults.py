@@ -12,6 +12,7 @@ from spaces.distributions import FloatRange, OneOf, Scalar
 from spaces.recipe import Recipe
 
 RATE = "training.standard.learning_rate"
+FREEZE = "training.standard.freeze_statistics"
 # As an earlier version stored it, whose default was a number.
 STORED = {
     **Recipe.from_params(
@@ -20,6 +21,7 @@ STORED = {
             "pruning": "none", "quantization": "float32",
         }
     ).to_params(),
+    FREEZE: "auto",
     RATE: 0.01,
 }  # fmt: skip
 
@@ -74,6 +76,13 @@ def test_trials_within_the_space_change_nothing() -> None:
     older: dict[str, Scalar] = {key: STORED[key] for key in STORED if key != RATE}
     for recipes in ([], [older], [{**STORED, RATE: "auto"}]):
         assert with_earlier_defaults(study, [*map(_trial, recipes)]) == study
+
+
+def test_a_study_from_before_a_parameter_goes_on_as_if_it_were_off() -> None:
+    older: dict[str, Scalar] = {one: STORED[one] for one in STORED if one not in (FREEZE, RATE)}
+    kept = with_earlier_defaults(_study("standard"), [_trial(older)]).search_space()
+    assert kept.distributions()[FREEZE] == OneOf((False,))
+    assert kept.contains(Recipe.from_params(older).to_params())
 
 
 def test_neither_finalists_nor_halved_batches_widen_the_space() -> None:
