@@ -7,6 +7,8 @@ import pytest
 from benchmarks.arms import read, table
 from benchmarks.catalogue import FILE, YES, Row, candidates, read_rows, write_rows
 from benchmarks.catalogue_page import PAGE, page
+from benchmarks.samplers import rows
+from benchmarks.samplers.problems import PROBLEMS
 from benchmarks.time_to_frontier import report, results, runs
 from search.config.loader import load_study
 
@@ -62,6 +64,13 @@ def test_a_page_shows_what_was_measured(shown: str, measured: str) -> None:
     lines = table(read(FILE.with_name(measured)))
     assert len(lines) > 2
     assert "\n".join(lines) in (PAGE.parent / shown).read_text()
+
+
+@pytest.mark.parametrize("problem", [name for name in PROBLEMS if name.startswith("nasbench201")])
+def test_the_page_of_samplers_shows_the_runs_of_each_problem(problem: str) -> None:
+    lines = rows.table([one for one in rows.read(rows.ROWS) if one["problem"] == problem])
+    assert len(lines) > 2
+    assert "\n".join(lines) in (PAGE.parent / "samplers.md").read_text()
 
 
 def test_the_catalogues_page_is_that_of_its_rows() -> None:
