@@ -27,10 +27,11 @@ def fit(observations: Observations, categorical: np.ndarray) -> Prior:
     """Return the most probable hyperparameters, given standardised observations.
 
     Each length scale has a log-normal prior with the location √2 + ½ log columns and the scale √3,
-    the noise one with the location -4 and the scale 1, and the variance of the process is 1, as in
-    the source. With few observations of many columns, the likelihood alone would not determine the
-    hyperparameters. The source maximises the density of the length scales, which is highest where
-    recipes hardly tell anything about each other; here its mode is between that and the median.
+    the noise one with the location -4 and the scale 1, and the variance around the trend is 1, as
+    in the source. With few observations of many columns, the likelihood alone would not determine
+    the hyperparameters. The source maximises the density of the length scales, which is highest
+    where recipes hardly tell anything about each other; here its mode is between that and the
+    median.
 
     The process has a trend along the counts of parameters and MACs, because larger networks tend to
     be better: without it, students that are larger than all known ones would be predicted like the
@@ -38,8 +39,8 @@ def fit(observations: Observations, categorical: np.ndarray) -> Prior:
 
     Args:
         observations: targets with a mean of about 0 and a variance of about 1; at least one.
-        categorical: which columns hold codes, [columns]. The first columns that hold numbers are
-            counts, as those of `Features` are.
+        categorical: which columns hold codes, [columns]. The first `COUNTS` columns are counts, as
+            those of `Features` are, unless they hold codes.
 
     Source: Hvarfner, Hellsten and Nardi 2024, Vanilla Bayesian Optimization Performs Great in High
     Dimensions, arXiv:2402.02229.

@@ -22,7 +22,8 @@ class Surrogate:
     """Surrogate: a regression from features to utility, fitted to observations.
 
     Args:
-        rows: features, [observations, columns]; at least one observation.
+        rows: features as those of `Features`, counts first, [observations, columns]; at least one
+            observation.
         utilities: shares from 0 to 1, [observations].
         variances: the variance of each observation beyond that of a finished training, in squared
             logits, [observations].

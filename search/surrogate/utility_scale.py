@@ -8,7 +8,7 @@ from search.surrogate.logit_scale import from_logits, to_logits
 
 # Logits that are below the best one by more than this count as bad.
 _REACH = 1.0
-# The distance below them at which logits begin to be compressed.
+# Bad logits are compressed by the logarithm of their distance, in units of this one.
 _BEND = 0.25
 # The largest distance of a compressed logit that is converted back, to one 13 below the good ones:
 # beyond it all is equally bad.
