@@ -184,9 +184,9 @@ def test_students_with_given_weights_keep_their_statistics_unless_a_study_decide
     training: Training,
 ) -> None:
     given = training.freeze_statistics
-    pretrained = training.prepared_for(Timm(pretrained=True)).freeze_statistics
-    scratch = training.prepared_for(Timm()).freeze_statistics
-    assert (pretrained, scratch) == ((True, False) if given == "auto" else (given, given))
+    students = (Timm(pretrained=True), Timm(weights="teacher"), Timm())
+    found = tuple(training.prepared_for(student).freeze_statistics for student in students)
+    assert found == ((True, True, False) if given == "auto" else (given,) * 3)
 
 
 def test_sgd_has_nesterovs_momentum() -> None:
